@@ -1,0 +1,139 @@
+"""Runs the land model with perturbed parameters at every tower."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+
+import numpy as np
+
+from mdpl.ensemble import design
+from mdpl.ensemble.store import DONE, FAILED, PENDING, EnsembleStore
+from mdpl.errors import ModelError
+from mdpl.lsm.model import LandModel, ParameterSpace
+from mdpl.progress import Progress
+from mdpl.sites.site import Site
+
+BATCH = 64
+"""Members run, and stored, together."""
+
+ABSURD = 2e4
+"""W m-2 or umol m-2 s-1 beyond which a run counts as failed."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """An ensemble to be made.
+
+    Attributes:
+        names: parameters perturbed; the others keep their defaults.
+        ranges: narrower physical bounds by parameter.
+    """
+
+    names: tuple[str, ...]
+    members: int
+    kind: design.Kind
+    seed: int
+    outputs: tuple[str, ...]
+    ranges: dict[str, tuple[float, float]]
+
+    def unit(self, space: ParameterSpace, code: str) -> np.ndarray:
+        """The design of one tower in the unit cube of the full bounds, (member, parameter)."""
+        points = design.draw(
+            self.members, len(self.names), self.kind, design.site_seed(self.seed, code)
+        )
+        low, high = unit_ranges(space.subset(self.names), self.ranges)
+        return low + points * (high - low)
+
+
+def unit_ranges(
+    space: ParameterSpace, ranges: dict[str, tuple[float, float]]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Narrowed ranges in the unit cube, two arrays (parameter,)."""
+    lower, upper = space.lower, space.upper
+    for name, (low, high) in ranges.items():
+        if name in space.names:
+            lower[space.names.index(name)] = low
+            upper[space.names.index(name)] = high
+    return space.to_unit(lower), space.to_unit(upper)
+
+
+def run_ensemble(
+    model: LandModel,
+    sites: Sequence[Site],
+    plan: Plan,
+    store: EnsembleStore,
+    progress: Progress,
+    workers: int | None = None,
+) -> int:
+    """Run what is pending and store it as it comes; safe to interrupt and to repeat.
+
+    Returns:
+        how many land-model runs were made now.
+
+    Raises:
+        ModelError: every member of a tower failed.
+    """
+    todo: list[tuple[Site, np.ndarray, np.ndarray]] = []
+    for site in sites:
+        unit = plan.unit(model.parameters, site.code)
+        made = store.create_site(
+            site.code, plan.names, unit, len(site.time), plan.outputs, BATCH
+        )
+        for first in range(0, plan.members, BATCH):
+            members = np.arange(first, min(first + BATCH, plan.members))
+            if (made.status[members] == PENDING).any():
+                physical = model.parameters.subset(plan.names).from_unit(unit[members])
+                values = model.parameters.complete(plan.names, physical, site.land_cover)
+                todo.append((site, members, values))
+    ran = _run_batches(model, todo, plan, store, progress, workers or os.cpu_count() or 1)
+    for site in sites:
+        if not len(store.site(site.code).usable):
+            raise ModelError(
+                f"{site.code}: all {plan.members} members of the ensemble failed; "
+                "narrow the parameter ranges or check the forcing"
+            )
+    return ran
+
+
+def _run_batches(
+    model: LandModel,
+    todo: Sequence[tuple[Site, np.ndarray, np.ndarray]],
+    plan: Plan,
+    store: EnsembleStore,
+    progress: Progress,
+    workers: int,
+) -> int:
+    # The land model leaves the interpreter lock while it computes, so threads use all cores.
+    total = sum(len(members) for _, members, _ in todo)
+    if not total:
+        return 0
+    pool = ThreadPoolExecutor(max_workers=workers)
+    running: dict[Future, tuple[Site, np.ndarray]] = {}
+    queue = list(todo)
+    try:
+        with progress.task("land-model runs", total) as task:
+            while queue or running:
+                while queue and len(running) < workers:
+                    site, members, values = queue.pop(0)
+                    future = pool.submit(model.simulate, site, values, plan.outputs)
+                    running[future] = (site, members)
+                finished, _ = wait(running, timeout=1.0, return_when=FIRST_COMPLETED)
+                for future in finished:
+                    site, members = running.pop(future)
+                    result = future.result()
+                    data = {name: result[name].values for name in plan.outputs}
+                    store.write(site.code, members, data, _status(data))
+                    task.advance(len(members))
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+    return total
+
+
+def _status(data: dict[str, np.ndarray]) -> np.ndarray:
+    sound = np.all(
+        [(np.isfinite(a) & (np.abs(a) < ABSURD)).all(axis=1) for a in data.values()], axis=0
+    )
+    return np.where(sound, DONE, FAILED).astype("int8")

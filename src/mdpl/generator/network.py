@@ -1,0 +1,202 @@
+"""The parameter generator g_z: what is known of a tower -> a point of the unit cube.
+
+The network gives an offset in logit space that is added to the tower's default point. Its last
+layer starts at zero, so an untrained generator returns the defaults; and a logit can go anywhere
+without leaving the unit cube, so parameters stay inside their bounds by construction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, PRNGKeyArray
+
+from mdpl.config_learning import GeneratorConfig
+from mdpl.errors import ModelError, RunError
+from mdpl.surrogate import store
+
+LAND_COVERS = tuple(range(1, 10))
+FARTHEST = 3.0
+"""Attributes are cut at this many standard deviations of the training towers."""
+_EDGE = 0.02
+
+
+class Encoder(eqx.Module):
+    """Attributes of a tower as standardised numbers; never trained.
+
+    Numbers are standardised over the training towers, and the land-cover class is one number a
+    class. What did not vary among the training towers is zero everywhere: nothing was learnt of
+    it. A missing attribute counts as the mean of the training towers.
+
+    Attributes:
+        names: the numeric attributes used; empty for free parameters.
+        codes: the training towers. For free parameters the tower's identity is the feature.
+    """
+
+    mean: Array
+    sd: Array
+    names: tuple[str, ...] = eqx.field(static=True)
+    codes: tuple[str, ...] = eqx.field(static=True)
+    free: bool = eqx.field(static=True)
+
+    @property
+    def size(self) -> int:
+        return len(self.codes) if self.free else len(self.names) + len(LAND_COVERS)
+
+    def __call__(self, code: str, attributes: Mapping[str, float | str]) -> np.ndarray:
+        """Features of one tower, shape (feature,), float32.
+
+        Raises:
+            ModelError: free parameters were asked for a tower that took no part.
+        """
+        if self.free:
+            if code not in self.codes:
+                raise ModelError(
+                    f"site {code}: free parameters exist only for the towers they were learnt at "
+                    f"({', '.join(self.codes)}); use a generator of kind 'attributes'"
+                )
+            return np.eye(len(self.codes), dtype=np.float32)[self.codes.index(code)]
+        raw = _raw(attributes, self.names)
+        scaled = (raw - np.asarray(self.mean)) / np.asarray(self.sd)
+        return np.clip(np.nan_to_num(scaled), -FARTHEST, FARTHEST).astype(np.float32)
+
+
+class Generator(eqx.Module):
+    """A trained (or fresh) parameter generator.
+
+    Attributes:
+        parameter_names: names of the columns of its answer.
+    """
+
+    layers: tuple[eqx.nn.Linear, ...]
+    encoder: Encoder
+    parameter_names: tuple[str, ...] = eqx.field(static=True)
+
+    def __init__(
+        self,
+        config: GeneratorConfig,
+        encoder: Encoder,
+        parameter_names: Sequence[str],
+        *,
+        key: PRNGKeyArray,
+    ):
+        depth = 0 if encoder.free else config.layers
+        sizes = [encoder.size, *[config.hidden] * depth, len(parameter_names)]
+        keys = jax.random.split(key, len(sizes) - 1)
+        layers = [
+            eqx.nn.Linear(a, b, dtype=jnp.float32, key=k, use_bias=not encoder.free)
+            for a, b, k in zip(sizes[:-1], sizes[1:], keys, strict=True)
+        ]
+        layers[-1] = jax.tree.map(jnp.zeros_like, layers[-1])
+        self.layers = tuple(layers)
+        self.encoder = encoder
+        self.parameter_names = tuple(parameter_names)
+
+    def __call__(self, features: Array, default_unit: Array) -> Array:
+        """Parameters of one tower in the unit cube; differentiable.
+
+        Args:
+            features: from the encoder, shape (feature,).
+            default_unit: shape (parameter,).
+        """
+        for layer in self.layers[:-1]:
+            features = jnp.tanh(layer(features))
+        return shift(default_unit, self.layers[-1](features))
+
+    def parameters(
+        self, code: str, attributes: Mapping[str, float | str], default_unit: np.ndarray
+    ) -> np.ndarray:
+        """Parameters of one tower in the unit cube, shape (parameter,), float64.
+
+        An untrained generator returns ``default_unit`` to the last digit.
+        """
+        default = np.asarray(default_unit, dtype=float)
+        if default.shape != (len(self.parameter_names),):
+            raise ModelError(
+                f"site {code}: expected {len(self.parameter_names)} default parameters, "
+                f"found shape {default.shape}"
+            )
+        start = jnp.asarray(default, dtype=jnp.float32)
+        learnt = self(jnp.asarray(self.encoder(code, attributes)), start)
+        return np.clip(default + np.asarray(learnt - start, dtype=float), 0.0, 1.0)
+
+
+def shift(default_unit: Array, offset: Array) -> Array:
+    """Move a point of the unit cube by an offset in logit space, never out of the cube.
+
+    A default on a bound has an infinite logit. The logit is therefore taken of a point at least
+    0.02 away from the bounds, and what lies between default and bound is stretched in proportion,
+    so that a zero offset is the default itself, exactly, and an infinite one is the bound. At a
+    default on a bound the slope is that of the way inwards.
+    """
+    inner = jnp.clip(default_unit, _EDGE, 1 - _EDGE)
+    logit = jnp.log(inner) - jnp.log1p(-inner)
+    moved = jax.nn.sigmoid(logit + offset) - jax.nn.sigmoid(logit)
+    up = (1 - default_unit) / (1 - inner)
+    down = default_unit / inner
+    rising = (offset > 0) | ((offset == 0) & (default_unit < 0.5))
+    return default_unit + jnp.where(rising, up, down) * moved
+
+
+def fit_encoder(
+    codes: Sequence[str], attributes: Sequence[Mapping[str, float | str]], free: bool
+) -> Encoder:
+    """Learn the standardisation from the training towers.
+
+    Every attribute that is a number at some tower is used; texts and the land-cover class, which
+    has its own code, are not numbers.
+    """
+    numeric = {k for a in attributes for k, v in a.items() if not isinstance(v, str)}
+    names = () if free else tuple(sorted(numeric - {"land_cover"}))
+    raw = np.stack([_raw(a, names) for a in attributes])
+    known = np.isfinite(raw)
+    number = np.maximum(known.sum(axis=0), 1)
+    mean = np.where(known, raw, 0).sum(axis=0) / number
+    sd = np.sqrt(np.where(known, (raw - mean) ** 2, 0).sum(axis=0) / number)
+    sd = np.where(sd > 1e-6 * np.maximum(np.abs(mean), 1e-6), sd, np.inf)
+    as_array = [jnp.asarray(x, dtype=jnp.float32) for x in (mean, sd)]
+    return Encoder(as_array[0], as_array[1], names, tuple(codes), free)
+
+
+def save_generator(generator: Generator, config: GeneratorConfig, path: Path) -> None:
+    """Write a generator with all that is needed to read it back (no pickle)."""
+    encoder = generator.encoder
+    header = {
+        "config": config.model_dump(),
+        "parameters": generator.parameter_names,
+        "attributes": encoder.names,
+        "codes": encoder.codes,
+        "free": encoder.free,
+    }
+    store.write_tree(path, header, generator)
+
+
+def load_generator(path: Path) -> Generator:
+    """Read a generator written by `save_generator`.
+
+    Raises:
+        RunError: there is none, or it is damaged.
+    """
+    header = store.read_header(path)
+    try:
+        config = GeneratorConfig(**header["config"])
+        names, codes = tuple(header["attributes"]), tuple(header["codes"])
+        parameters, free = tuple(header["parameters"]), bool(header["free"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise RunError(f"{path}: not a stored generator ({error}); train it again") from error
+    empty = jnp.zeros(len(names) + len(LAND_COVERS), dtype=jnp.float32)
+    encoder = Encoder(empty, empty, names, codes, free)
+    fresh = Generator(config, encoder, parameters, key=jax.random.key(0))
+    stored: Generator = store.read_tree(path, fresh)
+    return stored
+
+
+def _raw(attributes: Mapping[str, float | str], names: Sequence[str]) -> np.ndarray:
+    numbers = [float(attributes.get(name, np.nan)) for name in names]
+    cover = attributes.get("land_cover")
+    return np.array(numbers + [float(cover is not None and int(cover) == c) for c in LAND_COVERS])

@@ -1,0 +1,213 @@
+r"""Train the parameter generator through the frozen surrogate against measured fluxes.
+
+The objective is the paper's Eq. 2. With the generator :math:`g_z` (weights z), the attributes
+:math:`A_s` of tower s, the surrogate :math:`f` and the forcing :math:`X_s`,
+
+.. math:: J(z) = \frac{1}{ST} \sum_{s,k} \frac{\overline{(f_k(X_s, g_z(A_s)) - y_{sk})^2}}
+          {\mathrm{var}(y_{sk})} + w \, \overline{\left(\frac{g_z(A_s) - u_s}{b}\right)^2}
+
+where k runs over the T fluxes, bars are means over measured steps (first term) and over towers
+and parameters (second), :math:`u_s` is the tower's default in the unit cube, b the prior width
+and w its weight.
+
+How the gradient reaches g_z: the chain rule gives
+:math:`\partial J/\partial z = \sum_s (\partial J/\partial f_s) (\partial f_s/\partial u)
+(\partial g_z(A_s)/\partial z)`. The middle factor, the response of the fluxes to the parameters,
+is what no land model in Fortran can give; here it is reverse-mode differentiation of the
+surrogate, through its head, its recurrence over all earlier days and its first state. The
+surrogate's own weights are constants: only z moves.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pandas as pd
+
+from mdpl.config_learning import GeneratorConfig
+from mdpl.errors import ModelError, SiteError
+from mdpl.generator.network import Generator, fit_encoder
+from mdpl.surrogate.batches import Batch, Pool, drawer, loss
+from mdpl.surrogate.loop import Progress, descend
+from mdpl.surrogate.network import Surrogate
+from mdpl.surrogate.windows import SiteTensors
+
+
+@dataclass(frozen=True)
+class TowerObservations:
+    """What a generator may learn of one tower.
+
+    Attributes:
+        tensors: the tower as the surrogate sees it.
+        attributes: what is known of the place; see `mdpl.generator.network.fit_encoder`.
+        observed: task -> measured flux, shape (time,), NaN where missing.
+        counts: task -> True where a step is measured and in the calibration period, (time,).
+    """
+
+    tensors: SiteTensors
+    attributes: Mapping[str, float | str]
+    observed: Mapping[str, np.ndarray]
+    counts: Mapping[str, np.ndarray]
+
+    def folded(self) -> np.ndarray:
+        """Counting observations by whole days, shape (day, slot, task); NaN elsewhere.
+
+        Raises:
+            SiteError: nothing is left to learn from.
+        """
+        series = []
+        for task in self.tensors.tasks:
+            if task in self.observed and task in self.counts:
+                values = np.where(self.counts[task], self.observed[task], np.nan)
+            else:
+                values = np.full(self.tensors.n_time, np.nan)
+            series.append(self.tensors.fold(values))
+        folded = np.stack(series, axis=-1)
+        if not np.isfinite(folded).any():
+            raise SiteError(
+                f"site {self.tensors.code}: no measured step of {', '.join(self.tensors.tasks)} "
+                "in the calibration period; leave the tower out or change the period"
+            )
+        return folded
+
+
+def train(
+    surrogate: Surrogate,
+    towers: Sequence[TowerObservations],
+    config: GeneratorConfig,
+    *,
+    folder: Path | None = None,
+    progress: Progress | None = None,
+) -> tuple[Generator, pd.DataFrame]:
+    """Train a generator (or free parameters, ``config.kind``).
+
+    The weights kept are those with the least objective over all calibration data, among those of
+    every ``config.evaluate_every`` steps, of the start (the defaults) and of the end.
+
+    Args:
+        folder: for checkpoints and ``history.csv``; a training found there is continued.
+
+    Returns:
+        the generator, and its history (see `mdpl.surrogate.loop.descend`).
+
+    Raises:
+        ModelError: no towers, a tower prepared for another surrogate, or a loss not finite.
+        SiteError: a tower without measured steps.
+        RunError: the folder cannot be used.
+    """
+    if not towers:
+        raise ModelError("the generator needs the observations of at least one tower, found none")
+    for tower in towers:
+        surrogate.check(tower.tensors)
+    codes = [tower.tensors.code for tower in towers]
+    encoder = fit_encoder(codes, [t.attributes for t in towers], config.kind == "free")
+    start = Generator(config, encoder, surrogate.parameter_names, key=jax.random.key(config.seed))
+    pools = [_pool(surrogate, tower) for tower in towers]
+    features = jnp.stack([jnp.asarray(encoder(t.tensors.code, t.attributes)) for t in towers])
+
+    def generator(weights: Any) -> Generator:
+        return eqx.tree_at(lambda g: g.layers, start, weights)
+
+    def objective(weights: Any, batch: Batch) -> tuple[jax.Array, jax.Array]:
+        return loss_of_generator(generator(weights), surrogate, features, batch, config)
+
+    def judge(weights: Any) -> float:
+        return full_loss(generator(weights), surrogate, towers, pools, config)
+
+    weights, history = descend(
+        start.layers,
+        objective,
+        drawer(pools, config, members=1),
+        config,
+        tasks=surrogate.tasks,
+        description="generator",
+        folder=folder,
+        fingerprint=_fingerprint(surrogate, pools, features, config),
+        progress=progress,
+        judge=judge,
+        judge_every=config.evaluate_every,
+    )
+    return generator(weights), history
+
+
+def loss_of_generator(
+    generator: Generator,
+    surrogate: Surrogate,
+    features: jax.Array,
+    batch: Batch,
+    config: GeneratorConfig,
+) -> tuple[jax.Array, jax.Array]:
+    """Eq. 2 on a batch.
+
+    Args:
+        features: of all training towers, shape (tower, feature); ``batch.tower`` picks from it.
+
+    Returns:
+        the objective, and the error over variance by (site, task).
+    """
+    unit = jax.vmap(generator)(features[batch.tower], batch.default_unit)
+    error, parts = loss(surrogate, batch._replace(unit=unit[:, None]))
+    far = (unit - batch.default_unit) / config.prior_width
+    return error + config.prior_weight * (far**2).mean(), parts
+
+
+def full_loss(
+    generator: Generator,
+    surrogate: Surrogate,
+    towers: Sequence[TowerObservations],
+    pools: Sequence[Pool],
+    config: GeneratorConfig,
+) -> float:
+    """Eq. 2 on every counting step of every tower."""
+    errors, penalties = [], []
+    for tower, pool in zip(towers, pools, strict=True):
+        tensors = tower.tensors
+        unit = generator.parameters(tensors.code, tower.attributes, tensors.default_unit)
+        fluxes = tensors.fold(surrogate.predict(tensors, unit).T)
+        correction = np.moveaxis(fluxes, 0, -1) - tensors.reference
+        scaled = correction / np.asarray(surrogate.scalers.task_scale)
+        squared = (scaled - pool.residual[0].astype(np.float32)) ** 2
+        number = np.maximum(np.isfinite(squared).sum(axis=(0, 1)), 1)
+        errors.append(np.nansum(squared, axis=(0, 1)) / number * pool.importance)
+        penalties.append(((unit - tensors.default_unit) / config.prior_width) ** 2)
+    return float(np.mean(errors) + config.prior_weight * np.mean(penalties))
+
+
+def _pool(surrogate: Surrogate, tower: TowerObservations) -> Pool:
+    """Observations as the one 'member' of a tower."""
+    target, tensors = tower.folded(), tower.tensors
+    scale = np.asarray(surrogate.scalers.task_scale)
+    variance = np.array(
+        [
+            np.var(column[np.isfinite(column)]) if np.isfinite(column).any() else np.inf
+            for column in np.moveaxis(target, -1, 0)
+        ]
+    )
+    floor = 1e-4 * scale**2
+    return Pool(
+        tensors=tensors,
+        unit=tensors.default_unit[None],
+        residual=((target - tensors.reference) / scale).astype(np.float16)[None],
+        members=np.array([0]),
+        importance=scale**2 / np.maximum(variance, floor),
+    )
+
+
+def _fingerprint(
+    surrogate: Surrogate, pools: Sequence[Pool], features: jax.Array, config: GeneratorConfig
+) -> str:
+    digest = hashlib.sha256(config.model_dump_json().encode())
+    for leaf in jax.tree.leaves((eqx.filter(surrogate, eqx.is_array), features)):
+        digest.update(np.asarray(leaf).tobytes())
+    for pool in pools:
+        digest.update(pool.tensors.code.encode())
+        digest.update(pool.residual.tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,187 @@
+"""Runs many columns, of one tower or of several, through their records in compiled chunks."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from mdpl.lsm.matsiro.column import Step, march
+from mdpl.lsm.matsiro.constants import RHO_WATER, SOIL_THICKNESS
+from mdpl.lsm.matsiro.parameters import Column
+from mdpl.lsm.matsiro.state import Forcing, State
+
+CHUNK_STEPS = 1440
+"""Steps compiled as one call: a month of half-hours; memory is flat in the record's length."""
+
+BATCHES = (8, 64)
+"""Column counts that are compiled; others are padded up. 64 columns fit the second-level cache."""
+
+_THICKNESS = np.asarray(SOIL_THICKNESS)[:, None]
+
+OUTPUTS: dict[str, tuple[str, str, Callable[[State, Step], Array]]] = {
+    "Qle": ("W m-2", "latent heat flux, upward", lambda s, x: x.surface.latent),
+    "Qh": ("W m-2", "sensible heat flux, upward", lambda s, x: x.surface.sensible),
+    "Rnet": ("W m-2", "net radiation", lambda s, x: x.surface.net_radiation),
+    "Qg": ("W m-2", "heat flux into the ground", lambda s, x: -x.surface.ground_heat),
+    "GPP": ("umol m-2 s-1", "gross primary production", lambda s, x: 1e6 * x.surface.gpp),
+    "SWup": ("W m-2", "reflected shortwave", lambda s, x: x.surface.shortwave_up),
+    "LWup": ("W m-2", "upward longwave", lambda s, x: x.surface.longwave_up),
+    "TVeg": (
+        "kg m-2 s-1",
+        "transpiration",
+        lambda s, x: x.surface.transpiration,
+    ),
+    "ESoil": (
+        "kg m-2 s-1",
+        "evaporation from soil",
+        lambda s, x: x.surface.soil_evaporation + x.surface.soil_sublimation,
+    ),
+    "ECanop": (
+        "kg m-2 s-1",
+        "interception loss less dew",
+        lambda s, x: x.surface.interception_loss + x.surface.dew_on_leaves,
+    ),
+    "Qs": (
+        "kg m-2 s-1",
+        "surface runoff",
+        lambda s, x: x.water.saturation_excess + x.water.infiltration_excess + x.water.overflow,
+    ),
+    "Qsb": ("kg m-2 s-1", "base flow", lambda s, x: x.water.base_flow),
+    "AvgSurfT": (
+        "K",
+        "radiative surface temperature",
+        lambda s, x: (x.surface.longwave_up / 5.67e-8) ** 0.25,
+    ),
+    "BaresoilT": ("K", "ground surface temperature", lambda s, x: x.surface.ground_temperature),
+    "VegT": ("K", "canopy temperature", lambda s, x: x.surface.canopy_temperature),
+    "CanopInt": ("kg m-2", "water on leaves", lambda s, x: RHO_WATER * s.canopy_water),
+    "SoilStress": ("1", "root-zone moisture stress, 1 = none", lambda s, x: x.stress),
+    "SoilMoist": (
+        "kg m-2",
+        "soil water by layer, ice included",
+        lambda s, x: RHO_WATER * s.soil_water * _THICKNESS,
+    ),
+    "SoilTemp": ("K", "soil temperature by layer", lambda s, x: s.soil_temperature),
+    "EnergyResidual": (
+        "W m-2",
+        "what the surface energy balance does not close",
+        lambda s, x: x.surface.residual,
+    ),
+    "WaterResidual": (
+        "kg m-2",
+        "what the water balance of a step does not close",
+        lambda s, x: x.water_residual,
+    ),
+}
+"""name -> unit, long name, how it is read off a step."""
+
+
+def keep(names: tuple[str, ...]) -> Callable[[State, Step], dict[str, Array]]:
+    """What `march` should return of every step."""
+    return lambda state, all_: {name: OUTPUTS[name][2](state, all_) for name in names}
+
+
+@functools.lru_cache(maxsize=32)
+def _compiled(names: tuple[str, ...], passes: int) -> Any:
+    return jax.jit(functools.partial(march, passes=passes, keep=keep(names)))
+
+
+def start_state(column: Column, temperature: np.ndarray, co2: np.ndarray) -> State:
+    """Moist, thawed soil at one temperature: where a spin-up starts.
+
+    Args:
+        temperature: mean air temperature, K, (column,).
+        co2: partial pressure of CO2 in the air, Pa, (column,).
+    """
+    layers = len(SOIL_THICKNESS)
+    degree = jnp.clip((-3.3 / column.psi_sat) ** (-1.0 / column.soil_b), 0.05, 0.95)
+    water = jnp.tile(degree * column.porosity, (layers, 1))
+    warm = jnp.asarray(temperature, dtype=jnp.float64) * jnp.ones_like(column.porosity)
+    return State(
+        warm,
+        warm,
+        0.7 * jnp.asarray(co2) * jnp.ones_like(warm),
+        jnp.tile(warm, (layers, 1)),
+        water,
+        jnp.zeros_like(water),
+        jnp.zeros_like(warm),
+    )
+
+
+def run(
+    column: Column,
+    state: State,
+    record: Forcing,
+    dt: np.ndarray,
+    names: Sequence[str],
+    passes: int,
+) -> tuple[State, dict[str, np.ndarray]]:
+    """Run columns through a record.
+
+    Args:
+        column, state: parameters and state of C columns.
+        record: forcing, NumPy, (time, C) or (time, 1).
+        dt: step length, s, (C,).
+        names: keys of `OUTPUTS` to keep.
+
+    Returns:
+        the last state, and outputs (column, time) or (column, layer, time), float64.
+    """
+    columns = column.porosity.shape[0]
+    size = next((b for b in BATCHES if columns <= b), BATCHES[-1])
+    if columns > size:
+        raise ValueError(f"at most {size} columns a call, found {columns}")
+    padded = functools.partial(_pad_columns, size=size)
+    column, now = jax.tree.map(padded, (column, state))
+    seconds = _pad_columns(np.broadcast_to(np.asarray(dt, dtype=float), (columns,)), size)
+    march_chunk = _compiled(tuple(names), passes)
+    steps = record.Tair.shape[0]
+    kept: dict[str, list[np.ndarray]] = {name: [] for name in names}
+    for first in range(0, steps, CHUNK_STEPS):
+        piece = Forcing(*(_chunk(a, first, size) for a in record))
+        piece.valid[steps - first :] = 0.0
+        now, out = march_chunk(column, now, piece, seconds)
+        for name in names:
+            kept[name].append(np.asarray(out[name])[: steps - first, ..., :columns])
+    last = jax.tree.map(lambda a: a[..., :columns], now)
+    return last, {
+        name: np.moveaxis(np.concatenate(parts), 0, -1).swapaxes(0, -2)
+        if parts[0].ndim == 3
+        else np.concatenate(parts).T
+        for name, parts in kept.items()
+    }
+
+
+def _pad_columns(array: Any, size: int) -> Any:
+    missing = size - array.shape[-1]
+    if missing == 0:
+        return jnp.asarray(array)
+    return jnp.concatenate([array, jnp.repeat(array[..., :1], missing, axis=-1)], axis=-1)
+
+
+def _chunk(array: np.ndarray, first: int, size: int) -> np.ndarray:
+    piece = array[first : first + CHUNK_STEPS]
+    columns = piece.shape[1]
+    out = np.empty((CHUNK_STEPS, size))
+    out[: len(piece), :columns] = piece
+    out[: len(piece), columns:] = piece[:, :1]
+    if len(piece) < CHUNK_STEPS:
+        out[len(piece) :] = out[len(piece) - 1]
+    return out
+
+
+def pad_time(record: Forcing, steps: int) -> Forcing:
+    """Lengthen a record to ``steps`` with intervals that do not move the state."""
+    missing = steps - record.Tair.shape[0]
+    if missing <= 0:
+        return record
+    longer = [np.concatenate([a, np.repeat(a[-1:], missing, axis=0)]) for a in record]
+    out = Forcing(*longer)
+    out.valid[-missing:] = 0.0
+    return out

@@ -1,0 +1,199 @@
+"""The contract between MdPL and any land surface model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol, runtime_checkable
+
+import numpy as np
+import xarray as xr
+
+from mdpl.errors import ModelError
+from mdpl.sites.site import Site
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One calibratable number of a land model.
+
+    Attributes:
+        name, unit, meaning: what it is.
+        lower, upper: bounds in physical units; the same for every tower.
+        scale: ``log`` maps the unit interval to the bounds geometrically.
+        default: one value, or a value by land-cover class (class 1-9 -> value).
+        source: where bounds and default come from.
+    """
+
+    name: str
+    unit: str
+    meaning: str
+    lower: float
+    upper: float
+    default: float | Mapping[int, float]
+    source: str
+    scale: Literal["linear", "log"] = "linear"
+
+    def __post_init__(self) -> None:
+        if not self.lower < self.upper:
+            raise ModelError(
+                f"parameter {self.name}: expected lower < upper, found "
+                f"{self.lower:g} and {self.upper:g}; swap or widen the range"
+            )
+        if self.scale == "log" and self.lower <= 0:
+            raise ModelError(
+                f"parameter {self.name}: a log scale needs a lower bound above 0, "
+                f"found {self.lower:g}; raise it or use a linear scale"
+            )
+
+    def default_for(self, land_cover: int) -> float:
+        if not isinstance(self.default, Mapping):
+            return float(self.default)
+        if land_cover not in self.default:
+            raise ModelError(
+                f"parameter {self.name}: no default for land-cover class {land_cover}; "
+                f"classes known: {sorted(self.default)}"
+            )
+        return float(self.default[land_cover])
+
+
+@dataclass(frozen=True)
+class ParameterSpace:
+    """An ordered set of parameters and its map to and from the unit cube."""
+
+    parameters: tuple[Parameter, ...]
+
+    def __post_init__(self) -> None:
+        names = self.names
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ModelError(f"parameters named twice: {', '.join(twice)}")
+
+    def __len__(self) -> int:
+        return len(self.parameters)
+
+    def __iter__(self) -> Iterator[Parameter]:
+        return iter(self.parameters)
+
+    def __getitem__(self, name: str) -> Parameter:
+        for parameter in self.parameters:
+            if parameter.name == name:
+                return parameter
+        raise ModelError(f"unknown parameter {name!r}; this model has: {', '.join(self.names)}")
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(p.name for p in self.parameters)
+
+    @property
+    def lower(self) -> np.ndarray:
+        return np.array([p.lower for p in self.parameters])
+
+    @property
+    def upper(self) -> np.ndarray:
+        return np.array([p.upper for p in self.parameters])
+
+    @property
+    def is_log(self) -> np.ndarray:
+        return np.array([p.scale == "log" for p in self.parameters])
+
+    def subset(self, names: Sequence[str]) -> ParameterSpace:
+        """The named parameters, in the order given."""
+        return ParameterSpace(tuple(self[name] for name in names))
+
+    def defaults(self, land_cover: int) -> np.ndarray:
+        """Default values of a land-cover class, shape (parameter,)."""
+        return np.array([p.default_for(land_cover) for p in self.parameters])
+
+    def complete(
+        self, names: Sequence[str], values: np.ndarray, land_cover: int
+    ) -> np.ndarray:
+        """Put values of some parameters into the defaults of a land-cover class.
+
+        Args:
+            names: parameters that ``values`` (..., len(names)) gives, physical units.
+
+        Returns:
+            all parameters, shape (..., parameter).
+        """
+        values = np.asarray(values, dtype=float)
+        full = np.broadcast_to(self.defaults(land_cover), (*values.shape[:-1], len(self))).copy()
+        for i, name in enumerate(names):
+            self[name]
+            full[..., self.names.index(name)] = values[..., i]
+        return full
+
+    def from_unit(self, unit: np.ndarray) -> np.ndarray:
+        """Map points of the unit cube, shape (..., parameter), to physical values."""
+        unit = np.clip(np.asarray(unit, dtype=float), 0.0, 1.0)
+        low, high, log = self.lower, self.upper, self.is_log
+        linear = low + unit * (high - low)
+        ratio = np.where(log, high / np.where(log, low, 1.0), 1.0)
+        values = np.where(log, low * ratio**unit, linear)
+        return np.clip(values, low, high)
+
+    def to_unit(self, values: np.ndarray) -> np.ndarray:
+        """Map physical values, shape (..., parameter), to the unit cube.
+
+        Raises:
+            ModelError: a value lies outside its bounds.
+        """
+        values = np.asarray(values, dtype=float)
+        self.check(values)
+        low, high, log = self.lower, self.upper, self.is_log
+        safe_low = np.where(log, low, 1.0)
+        ratio = np.where(log, high / safe_low, np.e)
+        in_log = np.log(np.where(log, values, 1.0) / safe_low) / np.log(ratio)
+        return np.where(log, in_log, (values - low) / (high - low))
+
+    def check(self, values: np.ndarray) -> None:
+        """Refuse values outside the bounds, naming the parameter."""
+        values = np.asarray(values, dtype=float)
+        if values.shape[-1:] != (len(self),):
+            raise ModelError(
+                f"expected {len(self)} parameter values in the last axis, "
+                f"found shape {values.shape}"
+            )
+        flat = values.reshape(-1, len(self))
+        slack = 1e-9 * (self.upper - self.lower)
+        bad = ~((flat >= self.lower - slack) & (flat <= self.upper + slack))
+        if bad.any():
+            row, column = (int(i[0]) for i in np.nonzero(bad))
+            p = self.parameters[column]
+            raise ModelError(
+                f"parameter {p.name}: expected a value in [{p.lower:g}, {p.upper:g}] {p.unit}, "
+                f"found {flat[row, column]:g}"
+            )
+
+
+@runtime_checkable
+class LandModel(Protocol):
+    """What a land surface model must offer to take part.
+
+    ``parameters`` and ``outputs`` (name -> unit, at least ``Qle`` and ``Qh``) describe it.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def parameters(self) -> ParameterSpace: ...
+
+    @property
+    def outputs(self) -> Mapping[str, str]: ...
+
+    def simulate(
+        self, site: Site, values: np.ndarray | None = None, outputs: Sequence[str] | None = None
+    ) -> xr.Dataset:
+        """Run the model at one tower.
+
+        Args:
+            values: physical parameter values, shape (member, parameter) in the order of
+                ``parameters``; None means one member with the defaults of the site.
+            outputs: which outputs to keep; None means all.
+
+        Returns:
+            dims ``(member, time)`` (plus ``layer`` for profiles), on the site's time axis.
+            A member that failed holds NaN.
+        """
+        ...

@@ -1,0 +1,242 @@
+"""What a run folder holds, read for the report; nothing but the folder is looked at."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from mdpl.errors import RunError
+from mdpl.evaluation.scores import COLUMNS, gains, masks
+
+REFERENCE = "default"
+PARAMETER_COLUMNS = (
+    "site",
+    "model",
+    "parameter",
+    "value",
+    "default",
+    "lower",
+    "upper",
+    "unit",
+)
+MASK = "measured steps only (qc = 0)"
+NEEDED = ("config.yaml", "manifest.json", "sites.json", "parameters.csv", "scores.csv")
+
+
+@dataclass(frozen=True)
+class Tower:
+    """One entry of ``sites.json``; anything it does not say is empty."""
+
+    code: str
+    attributes: Mapping[str, Any]
+    why: str
+    role: str
+    years: float
+    measured: Mapping[str, int]
+    split: str = ""
+
+    @property
+    def pft(self) -> str:
+        return str(self.attributes.get("igbp", ""))
+
+    def number(self, name: str) -> float:
+        value = self.attributes.get(name)
+        return float(value) if isinstance(value, int | float) else np.nan
+
+
+@dataclass(frozen=True)
+class Series:
+    """Observed and modelled fluxes of one tower.
+
+    Attributes:
+        time: start of each step, shape (time,), local standard time.
+        observed, measured: flux -> shape (time,); only measured steps count.
+        modelled: model -> flux -> shape (time,).
+        masks: period -> bool, shape (time,).
+        variant, split: raw or corrected fluxes; how the record was split.
+    """
+
+    code: str
+    time: np.ndarray
+    observed: Mapping[str, np.ndarray]
+    measured: Mapping[str, np.ndarray]
+    modelled: Mapping[str, Mapping[str, np.ndarray]]
+    masks: Mapping[str, np.ndarray]
+    variant: str
+    split: str
+
+
+@dataclass(frozen=True)
+class Contents:
+    """All tables of a run; optional ones are empty when their file is absent."""
+
+    folder: Path
+    config: str
+    manifest: Mapping[str, Any]
+    towers: Mapping[str, Tower]
+    timings: Mapping[str, Mapping[str, float]]
+    scores: pd.DataFrame
+    gains: pd.DataFrame
+    parameters: pd.DataFrame
+    promised: pd.DataFrame
+    fidelity: pd.DataFrame
+    recovery: pd.DataFrame
+    learnt: str
+    variant: str
+
+    @property
+    def basis(self) -> str:
+        """Mask and variant in words, for captions."""
+        return f"{MASK}, {self.variant} fluxes" if self.variant else MASK
+
+    @property
+    def fluxes(self) -> list[str]:
+        """Fluxes with at least one scored value, in the order of ``scores.csv``."""
+        return list(dict.fromkeys(self.scores.loc[self.scores["n"] > 0, "flux"]))
+
+    @property
+    def pfts(self) -> list[str]:
+        """PFTs of all towers, sorted."""
+        known = {tower.pft for tower in self.towers.values()} | set(self.scores["pft"])
+        return sorted(str(pft) for pft in known)
+
+
+def read(folder: Path) -> Contents:
+    """Read a run folder.
+
+    Raises:
+        RunError: a needed file is absent or unreadable, or the scores hold no learnt model.
+    """
+    missing = [name for name in NEEDED if not (folder / name).is_file()]
+    if missing:
+        raise RunError(
+            f"run folder {folder}: a report needs {', '.join(NEEDED)}; missing "
+            f"{', '.join(missing)}. Run the stages before the report first (mdpl evaluate RUN)"
+        )
+    scores = _table(folder / "scores.csv", COLUMNS)
+    sites = _json(folder / "sites.json")
+    about = {code: _about(folder, code) for code in sites}
+    return Contents(
+        folder=folder,
+        config=(folder / "config.yaml").read_text(encoding="utf-8"),
+        manifest=_json(folder / "manifest.json"),
+        towers={k: _tower(k, v, about[k].get("split", "")) for k, v in sites.items()},
+        timings=_json(folder / "timings.json") if (folder / "timings.json").is_file() else {},
+        scores=scores,
+        gains=gains(scores, REFERENCE),
+        parameters=_table(folder / "parameters.csv", PARAMETER_COLUMNS),
+        promised=_optional(folder / "promised.csv", ("site", "flux", "period", "rmse")),
+        fidelity=_optional(
+            folder / "surrogate" / "fidelity.csv", ("site", "task", "metric", "value")
+        ),
+        recovery=_optional(folder / "recovery.csv", ("site", "parameter", "truth", "learnt")),
+        learnt=_learnt(scores, folder),
+        variant=" and ".join(sorted({a["variant"] for a in about.values() if "variant" in a})),
+    )
+
+
+def read_series(contents: Contents, code: str) -> Series | None:
+    """Series of one tower from ``observations/`` and ``simulations/``; None if not kept.
+
+    Raises:
+        RunError: a simulation has another time axis than the observations.
+    """
+    path = contents.folder / "observations" / f"{code}.nc"
+    if not path.is_file():
+        return None
+    with xr.open_dataset(path) as file:
+        observed = file.load()
+    fluxes = [flux for flux in contents.fluxes if flux in observed]
+    modelled = {}
+    for model in (REFERENCE, contents.learnt):
+        simulation = contents.folder / "simulations" / model / f"{code}.nc"
+        if simulation.is_file():
+            modelled[model] = _simulated(simulation, fluxes, observed["time"].values)
+    return Series(
+        code=code,
+        time=observed["time"].values,
+        observed={flux: observed[flux].values for flux in fluxes},
+        measured={flux: observed[f"{flux}_measured"].values == 1 for flux in fluxes},
+        modelled=modelled,
+        masks=masks(observed),
+        variant=str(observed.attrs.get("variant", "raw")),
+        split=str(observed.attrs.get("split", "")),
+    )
+
+
+def _simulated(path: Path, fluxes: list[str], time: np.ndarray) -> dict[str, np.ndarray]:
+    with xr.open_dataset(path) as file:
+        if not np.array_equal(file["time"].values, time):
+            raise RunError(
+                f"{path}: expected the {time.size} time steps of the observations, found "
+                f"{file.sizes['time']} other ones; run mdpl evaluate RUN again"
+            )
+        return {flux: file[flux].values for flux in fluxes if flux in file}
+
+
+def _learnt(scores: pd.DataFrame, folder: Path) -> str:
+    others = [model for model in dict.fromkeys(scores["model"]) if model != REFERENCE]
+    if not others:
+        raise RunError(
+            f"{folder / 'scores.csv'}: expected scores of {REFERENCE!r} and of a learnt model, "
+            f"found only {REFERENCE!r}; run mdpl calibrate RUN and mdpl evaluate RUN first"
+        )
+    return "mdpl" if "mdpl" in others else others[0]
+
+
+def _tower(code: str, entry: Mapping[str, Any], split: str) -> Tower:
+    measured = entry.get("measured", entry.get("n_measured", {}))
+    return Tower(
+        code=code,
+        attributes=entry.get("attributes", entry),
+        why=str(entry.get("why", "")),
+        role=str(entry.get("role", "")).replace("_", " "),
+        years=float(entry.get("years", np.nan)),
+        measured=measured if isinstance(measured, Mapping) else {"steps": int(measured)},
+        split=split,
+    )
+
+
+def _about(folder: Path, code: str) -> dict[str, str]:
+    """Attributes of a tower's observations: variant and split."""
+    path = folder / "observations" / f"{code}.nc"
+    if not path.is_file():
+        return {}
+    with xr.open_dataset(path) as file:
+        return {str(key): str(value) for key, value in file.attrs.items()}
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except json.JSONDecodeError as error:
+        raise RunError(f"{path}: expected JSON, found {error}; remove it and run again") from error
+    if not isinstance(content, dict):
+        raise RunError(f"{path}: expected a JSON object, found {type(content).__name__}")
+    return content
+
+
+def _optional(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
+    return _table(path, columns) if path.is_file() else pd.DataFrame(columns=list(columns))
+
+
+def _table(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
+    try:
+        table = pd.read_csv(path, keep_default_na=False, na_values=["", "nan", "NaN"])
+    except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
+        raise RunError(f"{path}: expected a CSV table, found {error}; run that stage again") from (
+            error
+        )
+    absent = [name for name in columns if name not in table]
+    if absent:
+        raise RunError(
+            f"{path}: expected columns {', '.join(columns)}; missing {', '.join(absent)}"
+        )
+    return table

@@ -1,0 +1,368 @@
+"""Tables of the report, as cells a template can print and a script can sort."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+
+from mdpl.evaluation.metrics import MEANINGS
+from mdpl.evaluation.periods import PERIODS
+from mdpl.evaluation.resolution import RESOLUTIONS
+from mdpl.report.contents import REFERENCE, Contents
+from mdpl.report.figures import promised_table
+from mdpl.report.parameter_figures import held_out, rank_correlation
+from mdpl.report.style import DASH, number, percent, pretty
+
+SHOWN = ("rmse", "r", "nse", "kge", "bias", "nme", "sd_ratio")
+"""Metrics printed in the page; the CSV beside each table has all."""
+
+GAINS = {"rmse": ("dRMSE",), "r": ("dR",)}
+"""Relative gains printed after a metric."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One cell: its text, what to sort by, and how it looks (CSS classes)."""
+
+    text: str
+    sort: float | str = ""
+    css: str = ""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of cells; ``data`` are attributes the page filters by."""
+
+    cells: tuple[Cell, ...]
+    data: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Scores of one tower, flux, resolution and period: metric -> (default, learnt)."""
+
+    site: str
+    pft: str
+    flux: str
+    resolution: str
+    period: str
+    n: int
+    values: Mapping[str, tuple[float, float]]
+
+    def verdict(self, metric: str) -> str:
+        """``better``, ``worse``, ``same`` or ``unknown``: what learning did to a metric."""
+        before, after = (MEANINGS[metric].distance(v) for v in self.values[metric])
+        if not np.isfinite(after - before):
+            return "unknown"
+        return "better" if after < before else "worse" if after > before else "same"
+
+    @property
+    def gain(self) -> Mapping[str, float]:
+        """dRMSE and dR, by the metric they belong to (`mdpl.evaluation.scores.gains`)."""
+        (rmse, rmse_learnt), (r, r_learnt) = self.values["rmse"], self.values["r"]
+        return {
+            "rmse": (rmse - rmse_learnt) / rmse if rmse > 0 else np.nan,
+            "r": (r_learnt - r) / abs(r) if abs(r) > 0 else np.nan,
+        }
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table: caption, column heads, rows, and its CSV for download."""
+
+    name: str
+    caption: str
+    heads: tuple[str, ...]
+    rows: tuple[Row, ...]
+    csv: str = ""
+
+
+def csv_uri(frame: pd.DataFrame) -> str:
+    """A table as a data URI, so that it can be saved from the page without a server."""
+    raw = frame.to_csv(index=False).encode("utf-8")
+    return "data:text/csv;charset=utf-8;base64," + base64.b64encode(raw).decode("ascii")
+
+
+def towers(contents: Contents) -> Table:
+    """The towers: where, what, how long, what for, and why each is in."""
+    heads = ("Tower", "IGBP", "Role", "Why it is in", "Years", "Validation data", "Measured steps")
+    more = ("Lat.", "Lon.", "Tair (°C)", "Precip. (mm a⁻¹)")
+    rows, records = [], []
+    for t in contents.towers.values():
+        measured = ", ".join(f"{flux} {int(n):,}" for flux, n in t.measured.items())
+        numbers = [
+            (t.number("latitude"), 4),
+            (t.number("longitude"), 4),
+            (t.number("Tair_mean") - 273.15, 3),
+            (t.number("Precip_annual"), 3),
+        ]
+        cells = [_text(t.code, "key"), _text(t.pft), _text(t.role or DASH)]
+        cells += [_text(t.why or DASH, "prose"), _num(t.years, 2), _text(t.split or DASH)]
+        cells += [_text(measured or DASH), *(_num(v, d) for v, d in numbers)]
+        rows.append(Row(tuple(cells)))
+        records.append(
+            {"site": t.code, "role": t.role, "why": t.why, "years": t.years, **t.attributes}
+        )
+    return Table(
+        "towers", "Towers of this run", heads + more, tuple(rows), csv_uri(pd.DataFrame(records))
+    )
+
+
+def medians(contents: Contents) -> Table:
+    """Every metric at every resolution: medians over towers on validation data, by model."""
+    scores = contents.scores.query("period == 'validation' and n > 0").dropna(subset="value")
+    models = _models(contents)
+    table = scores.groupby(["flux", "resolution", "model", "metric"])["value"].median()
+    counts = _better_counts(contents)
+    heads = ("Flux", "Resolution", "Model", "Towers", *(MEANINGS[m].label for m in SHOWN))
+    rows = []
+    for flux in contents.fluxes:
+        for resolution in RESOLUTIONS:
+            here = scores.query("flux == @flux and resolution == @resolution")
+            for model in models:
+                keys = [(flux, resolution, model, metric) for metric in SHOWN]
+                cells = [_num(table.get(key, np.nan)) for key in keys]
+                towers = here[here["model"] == model]["site"].nunique()
+                head = (_text(flux, "key"), _text(resolution), _text(_shown(contents, model)))
+                rows.append(Row((*head, _whole(towers), *cells), {"model": model}))
+            better = [counts.get((flux, resolution, metric), (0, 0)) for metric in SHOWN]
+            cells = [_text(f"{b} of {n}" if n else DASH, "num faint") for b, n in better]
+            head = (_text(flux, "key"), _text(resolution), _text("towers better", "faint"))
+            rows.append(Row((*head, _text(""), *cells), {"model": "better"}))
+    caption = "Medians over towers, validation period; last row of each: towers where learnt is "
+    return Table("medians", caption + "better", heads, tuple(rows), csv_uri(table.reset_index()))
+
+
+def scores(contents: Contents) -> Table:
+    """Default and learnt side by side: a row a tower, flux, resolution and period."""
+    heads: list[str] = ["Tower", "IGBP", "Flux", "n"]
+    for metric in SHOWN:
+        heads += [MEANINGS[metric].label, "learnt", *GAINS.get(metric, ())]
+    rows = []
+    for c in _comparisons(contents):
+        cells = [_text(c.site, "key"), _text(c.pft), _text(c.flux), _whole(c.n)]
+        for metric in SHOWN:
+            cells += _change(c, metric)
+            if metric in GAINS:
+                cells.append(_percent(c.gain[metric]))
+        data = {"flux": c.flux, "resolution": c.resolution, "period": c.period}
+        rows.append(Row(tuple(cells), data))
+    caption = "Scores by tower: default, then learnt"
+    return Table("scores", caption, tuple(heads), tuple(rows), csv_uri(contents.scores))
+
+
+def worse(contents: Contents) -> Table:
+    """Where RMSE, R or KGE fell on validation data, worst RMSE first; nothing is left out."""
+    heads = ["Tower", "IGBP", "Flux", "Resolution", "n", "Worse in", "dRMSE"]
+    for metric in ("rmse", "r", "kge", "bias"):
+        heads += [MEANINGS[metric].label, "learnt"]
+    rows: list[tuple[float, Row]] = []
+    for c in _comparisons(contents):
+        fallen = [m for m in ("rmse", "r", "kge") if c.verdict(m) == "worse"]
+        if c.period != "validation" or not fallen:
+            continue
+        cells = [_text(c.site, "key"), _text(c.pft), _text(c.flux), _text(c.resolution)]
+        cells += [_whole(c.n), _text(", ".join(MEANINGS[m].label for m in fallen))]
+        cells.append(_percent(c.gain["rmse"]))
+        for metric in ("rmse", "r", "kge", "bias"):
+            cells += _change(c, metric)
+        rows.append((c.gain["rmse"], Row(tuple(cells))))
+    rows.sort(key=lambda item: item[0])
+    caption = "Every tower, flux and resolution where RMSE, R or KGE got worse, validation period"
+    return Table("worse", caption, tuple(heads), tuple(row for _, row in rows))
+
+
+def parameters(contents: Contents) -> Table:
+    """Learnt values in physical units, a column a tower, the default below each."""
+    table = contents.parameters[contents.parameters["model"] == contents.learnt]
+    sites = list(dict.fromkeys(table["site"]))
+    rows = []
+    for name, group in table.groupby("parameter", sort=False):
+        first, by_site = group.iloc[0], group.set_index("site")
+        unit = DASH if pd.isna(first["unit"]) else pretty(str(first["unit"])) or DASH
+        bounds = f"{number(first['lower'])} to {number(first['upper'])}"
+        cells = [_text(str(name), "key"), _text(unit), _text(bounds, "faint")]
+        for site in sites:
+            if site not in by_site.index:
+                cells.append(_text(DASH))
+                continue
+            value, default = by_site.loc[site, ["value", "default"]].astype(float)
+            cells.append(Cell(f"{number(value)}\n{number(default)}", float(value), "num pair"))
+        rows.append(Row(tuple(cells)))
+    return Table(
+        "parameters",
+        "Learnt value, and the default below it",
+        ("Parameter", "Unit", "Bounds", *sites),
+        tuple(rows),
+        csv_uri(contents.parameters),
+    )
+
+
+def promised(contents: Contents) -> Table:
+    """RMSE of the default run, as the surrogate promised, and as the land model delivered."""
+    table = promised_table(contents)
+    heads = ("Tower", "Flux", "Period", "RMSE default", "promised", "delivered")
+    more = ("dRMSE promised", "delivered", "Shortfall (points)")
+    rows = []
+    for _, p in table.iterrows():
+        cells = [_text(p["site"], "key"), _text(p["flux"]), _text(p["period"])]
+        cells += [_num(p[f"rmse_{name}"]) for name in ("default", "promised", "delivered")]
+        cells += [_percent(p["promised"]), _percent(p["delivered"])]
+        cells.append(_num(100 * (p["promised"] - p["delivered"])))
+        rows.append(Row(tuple(cells)))
+    caption = "Promised by the surrogate, delivered by the land model (native resolution)"
+    return Table("promised", caption, heads + more, tuple(rows), csv_uri(table))
+
+
+def fidelity(contents: Contents) -> Table:
+    """How well the surrogate follows the land model on members it never saw."""
+    table = contents.fidelity
+    metrics = list(dict.fromkeys(table["metric"]))
+    wide = table.pivot_table(index=["site", "task"], columns="metric", values="value", sort=False)
+    rows = [
+        Row((_text(p["site"], "key"), _text(p["task"]), *(_num(p[m]) for m in metrics)))
+        for p in wide.reset_index().to_dict("records")
+    ]
+    heads = ("Tower", "Task", *(str(m) for m in metrics))
+    caption = "Surrogate against the land model, parameter sets never trained on"
+    return Table("fidelity", caption, heads, tuple(rows), csv_uri(table))
+
+
+def recovery(contents: Contents) -> Table:
+    """Rank correlation of learnt and true parameters of virtual towers."""
+    rows = []
+    for name, group in contents.recovery.groupby("parameter", sort=False):
+        held = held_out(group)
+        parts = (group[held], group[~held])
+        cells = [_text(str(name), "key")]
+        for part in parts:
+            cells += [_num(rank_correlation(part)), _whole(len(part))]
+        rows.append(Row(tuple(cells)))
+    heads = ("Parameter", "ρ never trained on", "n", "ρ trained on", "n")
+    caption = "Spearman's rank correlation of learnt and true parameters over virtual towers"
+    return Table("recovery", caption, heads, tuple(rows), csv_uri(contents.recovery))
+
+
+def stages(contents: Contents) -> Table:
+    """Seconds, land-model simulations and trained models by stage, with their sums."""
+    columns = ("seconds", "lsm_runs", "models_trained")
+    listed = [
+        (stage, [float(values.get(c, 0) or 0) for c in columns])
+        for stage, values in contents.timings.items()
+    ]
+    rows = [Row((_text(stage, "key"), *_cost(values))) for stage, values in listed]
+    sums = np.sum([values for _, values in listed], axis=0) if listed else np.zeros(3)
+    rows.append(Row((_text("total", "key"), *_cost(sums, "strong"))))
+    heads = ("Stage", "Seconds", "Land-model simulations", "Models trained")
+    return Table("stages", "Cost by stage", heads, tuple(rows))
+
+
+def definitions() -> Table:
+    """What each metric is and which values are better."""
+    words = {"high": "larger", "low": "smaller", "zero": "closer to 0", "one": "closer to 1"}
+    rows = [
+        Row((_text(m.label, "key"), _text(m.text, "prose"), _text(words.get(m.best, DASH))))
+        for m in MEANINGS.values()
+    ]
+    return Table("definitions", "Metrics", ("Metric", "Definition", "Better is"), tuple(rows))
+
+
+def better_and_worse(contents: Contents, flux: str) -> tuple[float, int, int, int]:
+    """Median dRMSE, towers better, towers worse, towers judged: native, validation."""
+    gain = contents.gains.query(
+        "flux == @flux and resolution == 'native' and period == 'validation' "
+        "and model == @contents.learnt"
+    )["dRMSE"].dropna()
+    median = float(gain.median()) if len(gain) else np.nan
+    return median, int((gain > 0).sum()), int((gain < 0).sum()), len(gain)
+
+
+def _better_counts(contents: Contents) -> dict[tuple[str, str, str], tuple[int, int]]:
+    """(flux, resolution, metric) -> towers better, towers judged, on validation data."""
+    counts: dict[tuple[str, str, str], tuple[int, int]] = {}
+    for c in _comparisons(contents):
+        for metric in SHOWN if c.period == "validation" else ():
+            key, verdict = (c.flux, c.resolution, metric), c.verdict(metric)
+            better, judged = counts.get(key, (0, 0))
+            counts[key] = (better + (verdict == "better"), judged + (verdict != "unknown"))
+    return counts
+
+
+def _comparisons(contents: Contents) -> list[Comparison]:
+    """Default beside learnt, in the order flux, resolution, period, tower."""
+    keys = ["site", "pft", "flux", "resolution", "period"]
+    scores = contents.scores
+    rows = scores[scores["model"].isin([REFERENCE, contents.learnt]) & (scores["n"] > 0)]
+    wide = rows.pivot(index=[*keys, "n"], columns=["metric", "model"], values="value")
+    order = {name: i for i, name in enumerate((*contents.fluxes, *RESOLUTIONS, *PERIODS))}
+    found = []
+    for record in wide.reset_index().to_dict("records"):
+        place = [str(record[(key, "")]) for key in keys]
+        pairs = {
+            m: (
+                float(record.get((m, REFERENCE), np.nan)),
+                float(record.get((m, contents.learnt), np.nan)),
+            )
+            for m in SHOWN
+        }
+        site, pft, flux, resolution, period = place
+        found.append(Comparison(site, pft, flux, resolution, period, int(record[("n", "")]), pairs))
+    return sorted(
+        found, key=lambda c: (order[c.flux], order[c.resolution], order[c.period], c.site)
+    )
+
+
+def _models(contents: Contents) -> list[str]:
+    models: Sequence[str] = list(dict.fromkeys(contents.scores["model"]))
+    first = [REFERENCE, contents.learnt]
+    return first + [model for model in models if model not in first]
+
+
+def _shown(contents: Contents, model: str) -> str:
+    return f"learnt ({model})" if model == contents.learnt else model
+
+
+def _text(text: str, css: str = "") -> Cell:
+    return Cell(str(text), str(text), css)
+
+
+def _num(value: float, digits: int = 3, css: str = "") -> Cell:
+    value = float(value)
+    known = bool(np.isfinite(value))
+    return Cell(number(value, digits), value if known else "", f"num {css}".strip())
+
+
+def _whole(value: float, css: str = "") -> Cell:
+    """A count."""
+    return Cell(f"{value:,.0f}", float(value), f"num {css}".strip())
+
+
+def _change(comparison: Comparison, metric: str) -> list[Cell]:
+    before, after = comparison.values[metric]
+    return [_num(before, css="was"), _num(after, css=comparison.verdict(metric))]
+
+
+def _cost(values: Sequence[float] | np.ndarray, css: str = "") -> list[Cell]:
+    seconds = Cell(f"{values[0]:,.1f}", float(values[0]), f"num {css}".strip())
+    return [seconds, *(_whole(value, css) for value in values[1:])]
+
+
+def _percent(fraction: float) -> Cell:
+    css = "" if not np.isfinite(fraction) else " better" if fraction > 0 else " worse"
+    return Cell(percent(fraction), float(fraction) if np.isfinite(fraction) else "", f"num{css}")
+
+
+def flat(values: Mapping[str, object], prefix: str = "") -> Iterable[tuple[str, str]]:
+    """Nested mappings and lists as (dotted key, text) pairs."""
+    for key, value in values.items():
+        name = f"{prefix}{key}"
+        if isinstance(value, Mapping):
+            yield from flat(value, f"{name}.")
+        elif isinstance(value, list):
+            yield name, ", ".join(map(str, value))
+        else:
+            yield name, str(value)

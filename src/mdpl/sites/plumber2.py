@@ -1,0 +1,434 @@
+"""Tower records in PLUMBER2 form: a ``*_Met.nc`` and a ``*_Flux.nc`` for each tower."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import netCDF4
+import numpy as np
+import xarray as xr
+
+from mdpl.errors import SiteError
+from mdpl.sites.attributes import describe
+from mdpl.sites.qc import check_forcing, check_unit, stamp
+from mdpl.sites.site import FORCING, UNITS, Site
+from mdpl.sites.solar import detect_utc_offset
+
+REQUIRED_FLUXES = ("Qle", "Qh")
+OPTIONAL_FLUXES = ("Rnet", "Qg", "GPP", "NEE", "Qle_cor", "Qh_cor")
+
+_STEPS = (1800, 3600)
+_SECONDS = {"seconds": 1, "minutes": 60, "hours": 3600, "days": 86400}
+_TIME_UNITS = re.compile(
+    r"(?P<unit>second|minute|hour|day)s? since (?P<date>\d{4}-\d{1,2}-\d{1,2})"
+    r"(?:[ T](?P<clock>\d{1,2}:\d{2}(?::\d{2})?)(?:\.0*)?)?"
+)
+_CALENDARS = ("standard", "gregorian", "proleptic_gregorian")
+_MISSING = -9999.0
+
+
+def find_pairs(folder: Path, codes: Sequence[str] | None = None) -> dict[str, tuple[Path, Path]]:
+    """The towers of a folder: code -> (met file, flux file), sorted by code.
+
+    Files are named ``<CODE>_<years>_<NETWORK>_Met.nc`` and ``..._Flux.nc``; what stands before
+    the first underscore is the code, and a pair agrees in all before ``_Met`` or ``_Flux``.
+
+    Args:
+        codes: look at these towers only, so that trouble with others does not matter.
+
+    Raises:
+        SiteError: no such folder, no records in it, an unknown code, one file of a pair
+            missing, or two records for one code.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise SiteError(f"{folder}: expected a folder of tower records; there is none")
+    stems: dict[str, dict[str, list[str]]] = {}
+    for kind in ("Met", "Flux"):
+        for path in sorted(folder.glob(f"[!.]*_{kind}.nc")):
+            stem = path.name.removesuffix(f"_{kind}.nc")
+            by_kind = stems.setdefault(stem.split("_")[0], {"Met": [], "Flux": []})
+            by_kind[kind].append(stem)
+    if not stems:
+        raise SiteError(
+            f"{folder}: expected files named <CODE>_<years>_<NETWORK>_Met.nc and _Flux.nc; "
+            "found none; give the folder that holds them"
+        )
+    for code in codes or ():
+        if code not in stems:
+            raise SiteError(f"no tower {code!r} in {folder}; available: {', '.join(sorted(stems))}")
+    wanted = sorted(stems if codes is None else set(codes))
+    return {code: _pair(folder, code, stems[code]["Met"], stems[code]["Flux"]) for code in wanted}
+
+
+def read_pair(met: Path, flux: Path) -> Site:
+    """Read one tower, checked; values are those of the files, widened to float64.
+
+    Forcing variables are those of `FORCING` (``Precip`` may be given as ``Rainf`` + ``Snowf``);
+    fluxes are Qle, Qh and, where present, Rnet, Qg, GPP, NEE, Qle_cor, Qh_cor, each with its
+    ``_qc``. Where one file covers more time than the other, both are cut to the shorter. The
+    time zone is the global attribute ``utc_offset`` where a file has it (PLUMBER2 has not),
+    otherwise found from the radiation (`mdpl.sites.solar.detect_utc_offset`).
+
+    Raises:
+        SiteError: unreadable file, variable missing, wrong unit, gap or impossible value in the
+            forcing, irregular time axis, time axes that do not match, place unknown.
+    """
+    met, flux = Path(met), Path(flux)
+    met_file, flux_file = _read(met, FORCING), _read(flux, _with_qc())
+    start, stop = _common_period(met_file, flux_file)
+    forcing = _forcing(met_file)
+    fluxes = _fluxes(flux_file)
+    time = slice(start, stop)
+    forcing, fluxes = forcing.sel(time=time), fluxes.sel(time=time)
+    place = _place(met_file)
+    if "utc_offset" not in place:
+        place["utc_offset"] = detect_utc_offset(
+            float(place["latitude"]),
+            float(place["longitude"]),
+            forcing["time"].values,
+            met_file.step,
+            forcing["SWdown"].values,
+        )
+    try:
+        attributes = describe(forcing, place)
+    except SiteError as error:
+        raise SiteError(f"{met.name}: {error}") from error
+    return Site(
+        code=met.name.split("_")[0],
+        forcing=forcing,
+        fluxes=fluxes,
+        attributes=attributes,
+        sources={path.name: _sha256(path) for path in (met, flux)},
+    )
+
+
+def write_pair(
+    site: Site,
+    folder: Path,
+    network: str = "MdPL",
+    *,
+    forcing_qc: Mapping[str, np.ndarray] | None = None,
+    notes: Mapping[str, str] | None = None,
+    dtype: str = "f8",
+) -> tuple[Path, Path]:
+    """Write a tower in PLUMBER2 form; `read_pair` gives it back.
+
+    Args:
+        folder: existing folder; files are named ``<CODE>_<first year>-<last year>_<network>``.
+        forcing_qc: name -> flags, shape (time,), 0 = measured.
+        notes: global attributes, such as a licence or a reference.
+        dtype: ``f8`` loses nothing; ``f4`` is what PLUMBER2 itself has.
+
+    Returns:
+        paths of the met and the flux file.
+    """
+    years = site.time[[0, -1]].astype("datetime64[Y]").astype(str)
+    stem = f"{site.code}_{years[0]}-{years[1]}_{network}"
+    met, flux = Path(folder) / f"{stem}_Met.nc", Path(folder) / f"{stem}_Flux.nc"
+    forcing = {str(n): v.values for n, v in site.forcing.data_vars.items()}
+    flags = {f"{name}_qc": values for name, values in (forcing_qc or {}).items()}
+    observed = {str(n): v.values for n, v in site.fluxes.data_vars.items()}
+    _write(met, site, {**forcing, **flags}, notes or {}, dtype)
+    _write(flux, site, observed, notes or {}, dtype)
+    return met, flux
+
+
+@dataclass(frozen=True)
+class _File:
+    """What was read of one file: variables float64 (time,), units, time, place."""
+
+    path: Path
+    values: Mapping[str, np.ndarray]
+    units: Mapping[str, str | None]
+    time: np.ndarray
+    step: int
+    place: Mapping[str, float | str]
+
+
+def _pair(folder: Path, code: str, met: list[str], flux: list[str]) -> tuple[Path, Path]:
+    for kind, found in (("Met", met), ("Flux", flux)):
+        if len(found) > 1:
+            raise SiteError(
+                f"{folder}: expected one record of {code}, found {len(found)} {kind} files: "
+                f"{', '.join(found)}; keep one or move the others to a folder of their own"
+            )
+    for kind, other, here, there in (("Flux", "Met", met, flux), ("Met", "Flux", flux, met)):
+        if here and here != there:
+            found_instead = f"found {there[0]}_{kind}.nc instead" if there else "it is missing"
+            raise SiteError(
+                f"{folder}: {here[0]}_{other}.nc needs {here[0]}_{kind}.nc beside it; "
+                f"{found_instead}; put it there or leave {code} out"
+            )
+    return folder / f"{met[0]}_Met.nc", folder / f"{flux[0]}_Flux.nc"
+
+
+def _with_qc() -> tuple[str, ...]:
+    names = (*REQUIRED_FLUXES, *OPTIONAL_FLUXES)
+    return (*names, *(f"{name}_qc" for name in names))
+
+
+def _read(path: Path, names: Sequence[str]) -> _File:
+    """The named variables of a file (those it has; Rainf and Snowf too if Precip is asked)."""
+    wanted = [*names, *(("Rainf", "Snowf") if "Precip" in names else ())]
+    try:
+        with netCDF4.Dataset(path) as nc:
+            time, step = _time(nc, path)
+            present = [name for name in wanted if name in nc.variables]
+            values = {name: _series(nc.variables[name], time, path) for name in present}
+            units = {name: getattr(nc.variables[name], "units", None) for name in present}
+            return _File(path, values, units, time, step, _read_place(nc))
+    except FileNotFoundError as error:
+        raise SiteError(f"{path}: expected a NetCDF file; there is none") from error
+    except (OSError, RuntimeError) as error:
+        raise SiteError(
+            f"{path}: expected a NetCDF file, found one that cannot be read ({error}); "
+            "it may be truncated: fetch it again"
+        ) from error
+
+
+def _time(nc: netCDF4.Dataset, path: Path) -> tuple[np.ndarray, int]:
+    """Start of each interval, and the step in s, rebuilt from whole seconds."""
+    if "time" not in nc.variables:
+        raise SiteError(f"{path.name}: expected a variable time; found none; is this PLUMBER2?")
+    variable = nc.variables["time"]
+    origin, seconds_a_unit = _origin(variable, path)
+    raw = np.ma.filled(np.ma.asarray(variable[:]).ravel().astype(float), np.nan)
+    if raw.size < 2 or not np.isfinite(raw).all():
+        raise SiteError(
+            f"{path.name}: variable time: expected at least two time stamps without gaps, found "
+            f"{raw.size} with {int((~np.isfinite(raw)).sum())} missing; mend the time axis"
+        )
+    stored = variable.dtype if variable.dtype.kind == "f" else np.dtype("f8")
+    slack = 2 * float(np.spacing(np.abs(raw).max().astype(stored))) * seconds_a_unit
+    seconds = np.rint(raw * seconds_a_unit).astype(np.int64)
+    stamps = origin + seconds.astype("timedelta64[s]")
+    step = _step(seconds, stamps, max(slack, 0.5), path)
+    return stamps[0] + np.arange(raw.size) * np.timedelta64(step, "s").astype("m8[ns]"), step
+
+
+def _origin(variable: netCDF4.Variable, path: Path) -> tuple[np.datetime64, int]:
+    units = str(getattr(variable, "units", "")).strip()
+    calendar = str(getattr(variable, "calendar", "standard")).lower()
+    if calendar not in _CALENDARS:
+        raise SiteError(
+            f"{path.name}: variable time: expected the Gregorian calendar, found {calendar!r}; "
+            "towers have leap days: rewrite the time axis"
+        )
+    match = _TIME_UNITS.fullmatch(units)
+    if match is None:
+        raise SiteError(
+            f"{path.name}: variable time: expected units 'seconds since YYYY-MM-DD HH:MM:SS' in "
+            f"local standard time, found {units!r}; correct the attribute"
+        )
+    year, month, day = match["date"].split("-")
+    hour, minute, *second = (match["clock"] or "0:00").split(":")
+    text = f"{year}-{month:0>2}-{day:0>2}T{hour:0>2}:{minute}:{second[0] if second else '00'}"
+    try:
+        return np.datetime64(text, "ns"), _SECONDS[f"{match['unit']}s"]
+    except ValueError as error:
+        raise SiteError(f"{path.name}: variable time: no such date in units {units!r}") from error
+
+
+def _step(seconds: np.ndarray, stamps: np.ndarray, slack: float, path: Path) -> int:
+    """Length of the interval, s, once it is plain that all are equal."""
+    gaps = np.diff(seconds)
+    if (gaps <= 0).any():
+        at = int(np.argmax(gaps <= 0))
+        what = "a duplicate time stamp" if gaps[at] == 0 else "time running backward"
+        raise SiteError(
+            f"{path.name}: variable time: expected increasing time stamps, found {what}: "
+            f"{stamp(stamps[at + 1])} (step {at + 1}) after {stamp(stamps[at])}; "
+            "remove the repeated steps or sort the record"
+        )
+    typical = float(np.median(gaps))
+    step = min(_STEPS, key=lambda s: abs(s - typical))
+    if abs(step - typical) > slack:
+        raise SiteError(
+            f"{path.name}: variable time: expected steps of 1800 or 3600 s, found {typical:g} s; "
+            "average the record to half-hours or hours"
+        )
+    # Against the ideal axis, not the step before: single precision may wander by its spacing.
+    odd = (np.abs(gaps - step) > 2 * slack) | (
+        np.abs(seconds[1:] - seconds[0] - step * np.arange(1, seconds.size)) > 2 * slack
+    )
+    if odd.any():
+        at = int(np.argmax(odd))
+        raise SiteError(
+            f"{path.name}: variable time: expected a step of {step} s throughout, found "
+            f"{gaps[at]} s between {stamp(stamps[at])} and {stamp(stamps[at + 1])}; "
+            "insert the missing steps or cut the record there"
+        )
+    return step
+
+
+def _series(variable: netCDF4.Variable, time: np.ndarray, path: Path) -> np.ndarray:
+    """A variable as float64 (time,), NaN where missing; other dimensions must be of length 1."""
+    values = np.ma.filled(np.ma.asarray(variable[:]).astype(np.float64), np.nan)
+    if "time" not in variable.dimensions or values.size != time.size:
+        raise SiteError(
+            f"{path.name}: variable {variable.name}: expected one value a time step "
+            f"({time.size}), found dimensions {variable.dimensions} of shape {values.shape}; "
+            "write one tower a file"
+        )
+    values = values.reshape(-1)
+    values[values == _MISSING] = np.nan
+    return values
+
+
+def _read_place(nc: netCDF4.Dataset) -> dict[str, float | str]:
+    """What a file says of the place, from its scalar variables or else its attributes."""
+    numbers = ("latitude", "longitude", "elevation", "reference_height", "canopy_height")
+    place: dict[str, float | str] = {}
+    for name in (*numbers, "utc_offset"):
+        if name in nc.variables:
+            found = np.ma.filled(np.ma.asarray(nc.variables[name][:]).astype(float), np.nan)
+            value = float(found.ravel()[0])
+        else:
+            value = _number(getattr(nc, name, None))
+        if np.isfinite(value) and value != _MISSING:
+            place[name] = value
+    if "IGBP_veg_short" in nc.variables:
+        found = nc.variables["IGBP_veg_short"][...]
+        is_chars = getattr(found, "dtype", None) == np.dtype("S1")
+        found = netCDF4.chartostring(np.ma.filled(found, b"")) if is_chars else found
+        place["igbp"] = str(np.asarray(found).ravel()[0]).strip()
+    elif hasattr(nc, "IGBP_veg_short"):
+        place["igbp"] = str(nc.IGBP_veg_short).strip()
+    texts = {"name": "site_name", "country": "country", "license": "license"}
+    return place | {key: str(getattr(nc, attr)) for key, attr in texts.items() if hasattr(nc, attr)}
+
+
+def _number(value: object) -> float:
+    try:
+        return float(str(value))
+    except ValueError:
+        return float("nan")
+
+
+def _place(met: _File) -> dict[str, float | str]:
+    for name in ("latitude", "longitude", "elevation", "igbp"):
+        if name not in met.place:
+            shown = "IGBP_veg_short" if name == "igbp" else name
+            raise SiteError(
+                f"{met.path.name}: expected a scalar variable {shown}; found none; add it"
+            )
+    latitude, longitude = float(met.place["latitude"]), float(met.place["longitude"])
+    if not (abs(latitude) <= 90 and abs(longitude) <= 180):
+        raise SiteError(
+            f"{met.path.name}: expected latitude in [-90, 90] and longitude in [-180, 180], "
+            f"found {latitude:g} and {longitude:g}; correct them"
+        )
+    return dict(met.place)
+
+
+def _forcing(met: _File) -> xr.Dataset:
+    series = {name: _forcing_variable(met, name) for name in FORCING}
+    for name, values in series.items():
+        check_forcing(name, values, met.time, met.path.name)
+    return _dataset(series, met.time)
+
+
+def _forcing_variable(met: _File, name: str) -> np.ndarray:
+    if name == "Precip" and name not in met.values and "Rainf" in met.values:
+        parts = [part for part in ("Rainf", "Snowf") if part in met.values]
+        for part in parts:
+            check_unit("Precip", met.units[part], f"{met.path.name} ({part})")
+        return np.sum([met.values[part] for part in parts], axis=0)
+    if name not in met.values:
+        instead = " (or Rainf and Snowf)" if name == "Precip" else ""
+        raise SiteError(
+            f"{met.path.name}: expected forcing variable {name}{instead} in {UNITS[name]}; "
+            "the file has none; add it or leave the tower out"
+        )
+    check_unit(name, met.units[name], met.path.name)
+    return met.values[name]
+
+
+def _fluxes(flux: _File) -> xr.Dataset:
+    for name in REQUIRED_FLUXES:
+        if name not in flux.values:
+            raise SiteError(
+                f"{flux.path.name}: expected flux {name} in {UNITS[name]}; the file has none; "
+                "add it or leave the tower out"
+            )
+    series = {}
+    for name in (*REQUIRED_FLUXES, *OPTIONAL_FLUXES):
+        if name not in flux.values:
+            continue
+        check_unit(name, flux.units[name], flux.path.name)
+        series[name] = flux.values[name]
+        if f"{name}_qc" in flux.values:
+            series[f"{name}_qc"] = flux.values[f"{name}_qc"]
+    return _dataset(series, flux.time)
+
+
+def _dataset(series: Mapping[str, np.ndarray], time: np.ndarray) -> xr.Dataset:
+    def unit(name: str) -> str:
+        return "1" if name.endswith("_qc") else UNITS[name.removesuffix("_cor")]
+
+    return xr.Dataset(
+        {name: ("time", values, {"units": unit(name)}) for name, values in series.items()},
+        coords={"time": ("time", time)},
+    )
+
+
+def _common_period(met: _File, flux: _File) -> tuple[np.datetime64, np.datetime64]:
+    """First and last stamp both files have, when the axes differ in length only."""
+    where = f"{met.path.name} and {flux.path.name}"
+    if met.step != flux.step:
+        raise SiteError(
+            f"{where}: expected one time step, found {met.step} and {flux.step} s; "
+            "average the finer record to the coarser"
+        )
+    first, last = max(met.time[0], flux.time[0]), min(met.time[-1], flux.time[-1])
+    nested = any(first == f.time[0] and last == f.time[-1] for f in (met, flux))
+    in_phase = (met.time[0] - flux.time[0]) % np.timedelta64(met.step, "s") == np.timedelta64(0)
+    if not (nested and in_phase):
+        raise SiteError(
+            f"{where}: expected the same period, found {stamp(met.time[0])} to "
+            f"{stamp(met.time[-1])} and {stamp(flux.time[0])} to {stamp(flux.time[-1])}; "
+            "cut both to the period they share"
+        )
+    return first, last
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _write(
+    path: Path, site: Site, series: Mapping[str, np.ndarray], notes: Mapping[str, str], dtype: str
+) -> None:
+    with netCDF4.Dataset(path, "w", format="NETCDF4") as nc:
+        for name, length in (("time", site.time.size), ("y", 1), ("x", 1)):
+            nc.createDimension(name, length)
+        time = nc.createVariable("time", "f8", ("time",), zlib=True)
+        time.units = f"seconds since {stamp(site.time[0])}"
+        time.calendar = "standard"
+        time.long_name = "start of the interval, local standard time"
+        time[:] = np.arange(site.time.size) * float(site.step_seconds)
+        for name, values in series.items():
+            variable = nc.createVariable(
+                name,
+                "i2" if name.endswith("_qc") else dtype,
+                ("time", "y", "x"),
+                zlib=True,
+                complevel=9,
+                fill_value=-9999,
+            )
+            variable.units = "1" if name.endswith("_qc") else UNITS[name.removesuffix("_cor")]
+            variable[:] = np.where(np.isfinite(values), values, _MISSING).reshape(-1, 1, 1)
+        for name in ("latitude", "longitude", "elevation", "reference_height", "canopy_height"):
+            nc.createVariable(name, "f8", ("y", "x"))[:] = float(site.attributes[name])
+        nc.createVariable("IGBP_veg_short", str, ())[...] = site.pft
+        nc.site_code = site.code
+        nc.utc_offset = float(site.attributes["utc_offset"])
+        nc.Conventions = "CF-1.6"
+        for key, text in notes.items():
+            nc.setncattr(key, text)

@@ -1,0 +1,77 @@
+"""One flux tower: its forcing, its observed fluxes and what is known of the place."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import xarray as xr
+
+FORCING = ("SWdown", "LWdown", "Tair", "Qair", "Wind", "Psurf", "Precip", "CO2air", "LAI")
+"""ALMA names every land model is driven by, in the units of `UNITS`."""
+
+UNITS = {
+    "SWdown": "W m-2",
+    "LWdown": "W m-2",
+    "Tair": "K",
+    "Qair": "kg kg-1",
+    "Wind": "m s-1",
+    "Psurf": "Pa",
+    "Precip": "kg m-2 s-1",
+    "CO2air": "ppm",
+    "LAI": "m2 m-2",
+    "Qle": "W m-2",
+    "Qh": "W m-2",
+    "Rnet": "W m-2",
+    "Qg": "W m-2",
+    "GPP": "umol m-2 s-1",
+    "NEE": "umol m-2 s-1",
+}
+
+
+@dataclass(frozen=True)
+class Site:
+    """A flux tower.
+
+    Attributes:
+        code: tower code, such as ``DE-Tha``.
+        forcing: dims ``(time,)``, float64, the variables of `FORCING` without NaN, in `UNITS`.
+        fluxes: dims ``(time,)``, same time axis; observed ``Qle``, ``Qh`` and, where the tower
+            has them, ``Rnet Qg GPP NEE`` and ``Qle_cor Qh_cor``, float64 with NaN where missing;
+            each may have its ``<name>_qc`` (float64, 0 = measured, > 0 = filled).
+        attributes: numbers and texts known of the place (see `mdpl.sites.attributes`).
+        sources: where the data come from, for provenance: file name -> sha256.
+
+    Time is local standard time and the stamp is the start of the interval (PLUMBER2).
+    """
+
+    code: str
+    forcing: xr.Dataset
+    fluxes: xr.Dataset
+    attributes: Mapping[str, float | str]
+    sources: Mapping[str, str]
+
+    @property
+    def time(self) -> np.ndarray:
+        """Start of each interval, local standard time, shape (time,), datetime64[ns]."""
+        return self.forcing["time"].values
+
+    @property
+    def step_seconds(self) -> int:
+        """Length of one interval, s."""
+        return int((self.time[1] - self.time[0]) / np.timedelta64(1, "s"))
+
+    @property
+    def steps_per_day(self) -> int:
+        return 86400 // self.step_seconds
+
+    @property
+    def land_cover(self) -> int:
+        """SiB2/MATSIRO land-cover class, 1-9 (see `mdpl.sites.attributes`)."""
+        return int(self.attributes["land_cover"])
+
+    @property
+    def pft(self) -> str:
+        """IGBP short name, such as ``ENF``."""
+        return str(self.attributes["igbp"])

@@ -1,0 +1,302 @@
+"""The multi-task surrogate: forcing, day of year and parameters in, fluxes out.
+
+As in the paper's Figure 1b the calibration parameters and an embedding of the day of year are
+concatenated first; that slow feature meets the fast inputs; then come shared layers, gates, and
+one tower a task. Between them a recurrence runs over *days* and carries what the soil remembers.
+
+A linear layer of concatenated inputs is the sum of one linear layer for each input. The networks
+below are written that way: what depends on the member, the day or the step alone is computed
+once for it, and only the sum has the size of all three.
+"""
+
+from __future__ import annotations
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, PRNGKeyArray
+
+from mdpl.config_learning import SurrogateConfig
+from mdpl.errors import ModelError
+from mdpl.surrogate.windows import SiteTensors
+
+HARMONICS = 3
+EMBEDDING = 8
+_MEMBER_CHUNK = 16
+_DAY_CHUNK = 61
+
+
+def _linear(inputs: int, outputs: int, key: PRNGKeyArray, bias: bool = True) -> eqx.nn.Linear:
+    return eqx.nn.Linear(inputs, outputs, use_bias=bias, dtype=jnp.float32, key=key)
+
+
+def _apply(layer: eqx.nn.Linear, x: Array) -> Array:
+    """A linear layer on the last axis of an array of any rank."""
+    y = x @ layer.weight.T
+    return y if layer.bias is None else y + layer.bias
+
+
+class Recurrence(eqx.Module):
+    """Gated recurrent unit over days (Cho et al. 2014, arXiv:1406.1078).
+
+    Its input is the concatenation of parameters and day features; its first state is a function
+    of the parameters and the first day, whose reference soil state is among the features.
+    """
+
+    start_parameters: eqx.nn.Linear
+    start_day: eqx.nn.Linear
+    parameters: eqx.nn.Linear
+    day: eqx.nn.Linear
+    state: eqx.nn.Linear
+    new_bias: Array
+
+    def __init__(self, n_parameters: int, n_day: int, hidden: int, *, key: PRNGKeyArray):
+        keys = jax.random.split(key, 5)
+        self.start_parameters = _linear(n_parameters, hidden, keys[0], bias=False)
+        self.start_day = _linear(n_day, hidden, keys[1])
+        self.parameters = _linear(n_parameters, 3 * hidden, keys[2], bias=False)
+        self.day = _linear(n_day, 3 * hidden, keys[3])
+        self.state = _linear(hidden, 3 * hidden, keys[4], bias=False)
+        self.new_bias = jnp.zeros(hidden, dtype=jnp.float32)
+
+    def __call__(self, parameters: Array, days: Array) -> Array:
+        """States, shape (day, member, hidden), from shapes (member, parameter), (day, feature)."""
+        member = _apply(self.parameters, parameters)
+        start = _apply(self.start_parameters, parameters) + _apply(self.start_day, days[0])
+
+        def advance(state: Array, day: Array) -> tuple[Array, Array]:
+            reset, update, new = jnp.split(member + day, 3, axis=-1)
+            reset_s, update_s, new_s = jnp.split(_apply(self.state, state), 3, axis=-1)
+            keep = jax.nn.sigmoid(update + update_s)
+            candidate = jnp.tanh(new + jax.nn.sigmoid(reset + reset_s) * (new_s + self.new_bias))
+            state = candidate + keep * (state - candidate)
+            return state, state
+
+        _, states = jax.lax.scan(advance, jnp.tanh(start), _apply(self.day, days))
+        return states
+
+
+class Network(eqx.Module):
+    """Parameters ++ day of year, recurrence, shared layers, gates, towers; all standardised."""
+
+    embedding: eqx.nn.Linear
+    recurrence: Recurrence
+    slow: eqx.nn.Linear
+    fast: eqx.nn.Linear
+    shared: tuple[eqx.nn.Linear, ...]
+    towers: tuple[tuple[eqx.nn.Linear, eqx.nn.Linear], ...]
+
+    def __init__(
+        self,
+        config: SurrogateConfig,
+        n_parameters: int,
+        n_dynamic: int,
+        n_daily: int,
+        n_tasks: int,
+        *,
+        key: PRNGKeyArray,
+    ):
+        keys = iter(jax.random.split(key, 4 + config.layers + 2 * n_tasks))
+        slow = n_parameters + EMBEDDING + config.hidden
+        into = config.width * (1 + n_tasks)
+        self.embedding = _linear(2 * HARMONICS, EMBEDDING, next(keys))
+        self.recurrence = Recurrence(
+            n_parameters, EMBEDDING + n_daily, config.hidden, key=next(keys)
+        )
+        self.slow = _linear(slow, into, next(keys))
+        self.fast = _linear(n_dynamic, into, next(keys), bias=False)
+        self.shared = tuple(
+            _linear(config.width, config.width, next(keys)) for _ in range(config.layers - 1)
+        )
+        self.towers = tuple(
+            (_linear(config.width, config.tower, next(keys)), _linear(config.tower, 1, next(keys)))
+            for _ in range(n_tasks)
+        )
+
+    def memory(self, unit: Array, daily: Array, day_of_year: Array) -> Array:
+        """Slow features of each day.
+
+        Args:
+            unit: parameters in the unit cube, shape (member, parameter).
+            daily: standardised daily summary, shape (day, daily).
+            day_of_year: shape (day,).
+
+        Returns:
+            parameters ++ day-of-year embedding ++ recurrent state, shape (day, member, slow).
+        """
+        parameters = 2 * unit - 1
+        season = _apply(self.embedding, _harmonics(day_of_year))
+        states = self.recurrence(parameters, jnp.concatenate([season, daily], axis=-1))
+        shape = (states.shape[0], states.shape[1])
+        return jnp.concatenate(
+            [
+                jnp.broadcast_to(parameters, (*shape, parameters.shape[-1])),
+                jnp.broadcast_to(season[:, None], (*shape, season.shape[-1])),
+                states,
+            ],
+            axis=-1,
+        )
+
+    def head(self, slow: Array, dynamic: Array) -> Array:
+        """Fluxes of single steps.
+
+        Args:
+            slow: from `memory`, shape (day, member, slow).
+            dynamic: standardised inputs, shape (day, step, dynamic).
+
+        Returns:
+            standardised fluxes, shape (day, member, step, task).
+        """
+        joined = _apply(self.slow, slow)[:, :, None] + _apply(self.fast, dynamic)[:, None]
+        first, *gates = jnp.split(joined, 1 + len(self.towers), axis=-1)
+        shared = jax.nn.silu(first)
+        for layer in self.shared:
+            shared = jax.nn.silu(_apply(layer, shared))
+        fluxes = [
+            _apply(last, jax.nn.silu(_apply(inner, shared * jax.nn.sigmoid(gate))))
+            for gate, (inner, last) in zip(gates, self.towers, strict=True)
+        ]
+        return jnp.concatenate(fluxes, axis=-1)
+
+
+class Scalers(eqx.Module):
+    """Means and spreads of the training towers; part of the surrogate, never trained."""
+
+    dynamic_mean: Array
+    dynamic_sd: Array
+    daily_mean: Array
+    daily_sd: Array
+    task_scale: Array
+
+    def dynamic(self, values: Array) -> Array:
+        return (values - self.dynamic_mean) / self.dynamic_sd
+
+    def daily(self, values: Array) -> Array:
+        return (values - self.daily_mean) / self.daily_sd
+
+
+class Surrogate(eqx.Module):
+    """A trained emulator of one land model.
+
+    The prediction at parameters p is ``reference + f(p) - f(p_default)``, f being the network:
+    at the default parameters it is the land model's own default run, exactly.
+
+    Attributes:
+        tasks, parameter_names: what it predicts, from what, in this order.
+        dynamic_names: inputs it was trained on, as in `SiteTensors`.
+    """
+
+    network: Network
+    scalers: Scalers
+    tasks: tuple[str, ...] = eqx.field(static=True)
+    parameter_names: tuple[str, ...] = eqx.field(static=True)
+    dynamic_names: tuple[str, ...] = eqx.field(static=True)
+
+    def memory(self, unit: Array, default_unit: Array, daily: Array, day_of_year: Array) -> Array:
+        """Slow features of some members, and of the tower's default as one more, the last.
+
+        Args:
+            unit: shape (member, parameter), unit cube.
+            default_unit: shape (parameter,).
+            daily: in physical units, shape (day, daily).
+
+        Returns:
+            shape (day, member + 1, slow), for `correction`; every day depends on days before it.
+        """
+        both = jnp.concatenate([unit, default_unit[None]])
+        return self.network.memory(both, self.scalers.daily(daily), day_of_year)
+
+    def correction(self, slow: Array, dynamic: Array) -> Array:
+        """What to add to the reference, in units of `Scalers.task_scale`; differentiable.
+
+        Args:
+            slow: chosen days of `memory`, shape (day, member + 1, slow).
+            dynamic: chosen steps of these days, in physical units, shape (day, step, dynamic).
+
+        Returns:
+            shape (day, member, step, task).
+        """
+        fluxes = self.network.head(slow, self.scalers.dynamic(dynamic))
+        return fluxes[:, :-1] - fluxes[:, -1:]
+
+    def predict(self, tensors: SiteTensors, unit: np.ndarray) -> np.ndarray:
+        """Predict the whole record of a tower.
+
+        Args:
+            unit: parameters in the unit cube, shape (parameter,) or (member, parameter).
+
+        Returns:
+            shape (time, task) or (member, time, task), float32, in the units of the targets;
+            NaN at steps outside whole days.
+
+        Raises:
+            ModelError: parameters, inputs or tasks are not those of the training.
+        """
+        self.check(tensors)
+        unit = np.asarray(unit, dtype=np.float32)
+        members = np.atleast_2d(unit)
+        if members.shape[-1] != len(self.parameter_names):
+            raise ModelError(
+                f"expected {len(self.parameter_names)} parameters in the last axis, "
+                f"found shape {unit.shape}"
+            )
+        both = np.concatenate([tensors.default_unit[None], members])
+        raw = np.empty((len(both), tensors.days, tensors.slots, len(self.tasks)), np.float32)
+        for start in range(0, len(both), _MEMBER_CHUNK):
+            part = both[start : start + _MEMBER_CHUNK]
+            raw[start : start + len(part)] = self._fluxes(tensors, part)
+        folded = tensors.reference + (raw[1:] - raw[:1])
+        series = np.moveaxis(tensors.unfold(np.moveaxis(folded, -1, 1)), 1, -1)
+        return series if unit.ndim > 1 else series[0]
+
+    def check(self, tensors: SiteTensors) -> None:
+        """Refuse a tower prepared for another surrogate."""
+        for what, own, found in (
+            ("tasks", self.tasks, tensors.tasks),
+            ("inputs", self.dynamic_names, tensors.dynamic_names),
+        ):
+            if own != found:
+                raise ModelError(
+                    f"site {tensors.code}: the surrogate has the {what} {', '.join(own)}, the "
+                    f"tower {', '.join(found)}; prepare both with the same land-model outputs"
+                )
+
+    def _fluxes(self, tensors: SiteTensors, members: np.ndarray) -> np.ndarray:
+        """f(p) of some members, shape (member, day, slot, task); fixed shapes, few compilations."""
+        count = _padded(len(members))
+        unit = np.concatenate([members, np.repeat(members[-1:], count - len(members), axis=0)])
+        days = -(-tensors.days // 366) * 366
+        pad = days - tensors.days
+        daily = np.pad(tensors.daily, ((0, pad), (0, 0)), mode="edge")
+        slow = _memory(self, unit, daily, np.pad(tensors.day_of_year, (0, pad), mode="edge"))
+        out = np.empty((len(members), tensors.days, tensors.slots, len(self.tasks)), np.float32)
+        for start in range(0, tensors.days, _DAY_CHUNK):
+            stop = min(start + _DAY_CHUNK, tensors.days)
+            begin = max(0, stop - _DAY_CHUNK)
+            fluxes = _head(self, slow[begin:stop], tensors.dynamic[begin:stop])
+            out[:, begin:stop] = np.moveaxis(np.asarray(fluxes), 0, 1)[: len(members)]
+        return out
+
+
+@eqx.filter_jit
+def _memory(surrogate: Surrogate, unit: Array, daily: Array, day_of_year: Array) -> Array:
+    return surrogate.network.memory(unit, surrogate.scalers.daily(daily), day_of_year)
+
+
+@eqx.filter_jit
+def _head(surrogate: Surrogate, slow: Array, dynamic: Array) -> Array:
+    scalers = surrogate.scalers
+    return surrogate.network.head(slow, scalers.dynamic(dynamic)) * scalers.task_scale
+
+
+def _padded(members: int) -> int:
+    """1, 2, 4, ... up to the chunk, so that few shapes are compiled."""
+    return int(min(_MEMBER_CHUNK, 1 << (members - 1).bit_length()))
+
+
+def _harmonics(day_of_year: Array) -> Array:
+    """Sine and cosine of the season, shape (day, 2 * HARMONICS)."""
+    order = jnp.arange(1, HARMONICS + 1, dtype=jnp.float32)
+    angle = jnp.float32(2 * np.pi / 365.25) * day_of_year[:, None] * order
+    return jnp.concatenate([jnp.sin(angle), jnp.cos(angle)], axis=-1)

@@ -1,0 +1,122 @@
+"""Pytrees on disk: one line of JSON, then the arrays; written whole or not at all, no pickle."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+
+from mdpl.config_learning import SurrogateConfig
+from mdpl.errors import RunError
+from mdpl.surrogate.network import Network, Scalers, Surrogate
+
+
+def write_tree(path: Path, header: Mapping[str, Any], tree: Any) -> None:
+    """Write a pytree so that a reader finds either the old file or the new one, never a part.
+
+    Raises:
+        RunError: the folder cannot be written.
+    """
+
+    def write(file: BinaryIO) -> None:
+        file.write(json.dumps(header).encode() + b"\n")
+        eqx.tree_serialise_leaves(file, tree)
+
+    write_whole(path, write)
+
+
+def write_whole(path: Path, write: Callable[[BinaryIO], None]) -> None:
+    """Fill a file under a temporary name, then move it into place.
+
+    Raises:
+        RunError: the folder cannot be written.
+    """
+    part = path.with_name(path.name + ".part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with part.open("wb") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(part, path)
+    except OSError as error:
+        raise RunError(
+            f"cannot write {path}: {error.strerror}; free some space or choose a writable folder"
+        ) from error
+
+
+def read_header(path: Path) -> dict[str, Any]:
+    """The JSON line of a file written by `write_tree`.
+
+    Raises:
+        RunError: the file is absent or something else.
+    """
+    try:
+        with path.open("rb") as file:
+            header = json.loads(file.readline())
+    except (OSError, ValueError) as error:
+        raise RunError(
+            f"{path}: expected a file of stored weights, found none that can be read ({error}); "
+            "delete it and train again"
+        ) from error
+    if not isinstance(header, dict):
+        raise RunError(f"{path}: expected a JSON header, found {type(header).__name__}")
+    return header
+
+
+def read_tree(path: Path, like: Any) -> Any:
+    """Read the arrays of a file written by `write_tree` into the structure of ``like``.
+
+    Raises:
+        RunError: the arrays are cut short or of another shape.
+    """
+    read_header(path)
+    try:
+        with path.open("rb") as file:
+            file.readline()
+            return eqx.tree_deserialise_leaves(file, like)
+    except (OSError, ValueError, RuntimeError, EOFError) as error:
+        raise RunError(
+            f"{path}: the stored arrays do not fit or are cut short ({error}); "
+            "delete the file and train again"
+        ) from error
+
+
+def save_surrogate(surrogate: Surrogate, config: SurrogateConfig, path: Path) -> None:
+    """Write a surrogate with all that is needed to read it back."""
+    header = {
+        "config": config.model_dump(),
+        "tasks": surrogate.tasks,
+        "parameters": surrogate.parameter_names,
+        "dynamic": surrogate.dynamic_names,
+        "n_daily": int(surrogate.scalers.daily_mean.shape[0]),
+    }
+    write_tree(path, header, surrogate)
+
+
+def load_surrogate(path: Path) -> Surrogate:
+    """Read a surrogate written by `save_surrogate`.
+
+    Raises:
+        RunError: there is none, or it is damaged.
+    """
+    header = read_header(path)
+    try:
+        config = SurrogateConfig(**header["config"])
+        tasks, parameters, dynamic = (
+            tuple(header[key]) for key in ("tasks", "parameters", "dynamic")
+        )
+        sizes = len(parameters), len(dynamic), int(header["n_daily"]), len(tasks)
+    except (KeyError, TypeError, ValueError) as error:
+        raise RunError(f"{path}: not a stored surrogate ({error}); train it again") from error
+    network = Network(config, *sizes, key=jax.random.key(0))
+    fast, daily, outputs = (jnp.zeros(n, dtype=jnp.float32) for n in sizes[1:])
+    scalers = Scalers(fast, fast, daily, daily, outputs)
+    like: Surrogate = read_tree(path, Surrogate(network, scalers, tasks, parameters, dynamic))
+    return like

@@ -1,0 +1,253 @@
+"""Train the surrogate on an ensemble of land-model runs, and judge it on runs it never saw.
+
+The loss is the paper's Eq. 1: the squared error of every flux, here divided by the variance of
+that flux in the tower's ensemble so that no tower and no flux drowns another, averaged over
+towers, members and tasks. One minus a task's loss is its coefficient of determination.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import equinox as eqx
+import jax
+import numpy as np
+import pandas as pd
+
+from mdpl.config_learning import SurrogateConfig
+from mdpl.errors import ModelError
+from mdpl.surrogate.batches import Batch, Pool, drawer, loss
+from mdpl.surrogate.loop import Progress, as_device, descend
+from mdpl.surrogate.network import Network, Scalers, Surrogate
+from mdpl.surrogate.windows import SiteTensors
+
+
+@dataclass(frozen=True)
+class TowerRuns:
+    """The ensemble of one tower.
+
+    Attributes:
+        tensors: the tower as the surrogate sees it.
+        unit: parameters of each member in the unit cube, shape (member, parameter).
+        targets: task -> land-model output on the tower's time axis, shape (member, time); any
+            array with NumPy indexing (NumPy, zarr). NaN does not count: a failed member is NaN.
+    """
+
+    tensors: SiteTensors
+    unit: np.ndarray
+    targets: Mapping[str, Any]
+
+    def select(self, members: np.ndarray) -> TowerRuns:
+        """Only these members (an index array)."""
+        targets = {task: np.asarray(v[:])[members] for task, v in self.targets.items()}
+        return replace(self, unit=np.asarray(self.unit)[members], targets=targets)
+
+    def folded(self) -> np.ndarray:
+        """Targets by whole days, shape (member, day, slot, task), float32.
+
+        Raises:
+            ModelError: a task is absent or the shapes do not agree.
+        """
+        code, members = self.tensors.code, len(self.unit)
+        series = []
+        for task in self.tensors.tasks:
+            if task not in self.targets:
+                raise ModelError(
+                    f"site {code}: the ensemble lacks {task}; it has {', '.join(self.targets)}"
+                )
+            values = np.asarray(self.targets[task][:], dtype=np.float32)
+            if values.shape != (members, self.tensors.n_time):
+                raise ModelError(
+                    f"site {code}, {task}: expected simulations of shape "
+                    f"({members}, {self.tensors.n_time}) (member, time), found {values.shape}"
+                )
+            series.append(self.tensors.fold(values))
+        return np.stack(series, axis=-1)
+
+
+def hold_out(n_members: int, share: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Split members at random into those to train on and those never to be seen."""
+    order = np.random.default_rng(seed).permutation(n_members)
+    held = max(1, round(share * n_members))
+    return np.sort(order[held:]), np.sort(order[:held])
+
+
+def train(
+    runs: Sequence[TowerRuns],
+    parameter_names: Sequence[str],
+    config: SurrogateConfig,
+    *,
+    folder: Path | None = None,
+    progress: Progress | None = None,
+) -> tuple[Surrogate, pd.DataFrame]:
+    """Train a surrogate.
+
+    Args:
+        runs: the ensemble of each tower, training members only.
+        parameter_names: names of the columns of ``TowerRuns.unit``.
+        folder: for checkpoints and ``history.csv``; if it holds a checkpoint of this training,
+            it is continued, to the same result bit for bit.
+
+    Returns:
+        the surrogate, and its history (see `mdpl.surrogate.loop.descend`).
+
+    Raises:
+        ModelError: no runs to learn from, towers prepared differently, or a loss not finite.
+        RunError: the folder cannot be used.
+    """
+    _check(runs, parameter_names)
+    pools, scalers = _pools(runs)
+    first = runs[0].tensors
+    network = Network(
+        config,
+        len(parameter_names),
+        len(first.dynamic_names),
+        len(first.daily_names),
+        len(first.tasks),
+        key=jax.random.key(config.seed),
+    )
+    surrogate = Surrogate(
+        network, scalers, first.tasks, tuple(parameter_names), first.dynamic_names
+    )
+    weights, static = eqx.partition(network, eqx.is_inexact_array)
+
+    def objective(weights: Any, batch: Batch) -> tuple[jax.Array, jax.Array]:
+        return loss(replace(surrogate, network=eqx.combine(weights, static)), batch)
+
+    weights, history = descend(
+        weights,
+        objective,
+        drawer(pools, config, config.members_per_batch),
+        config,
+        tasks=first.tasks,
+        description="surrogate",
+        folder=folder,
+        fingerprint=_fingerprint(runs, parameter_names, config),
+        progress=progress,
+    )
+    return replace(surrogate, network=eqx.combine(weights, static)), history
+
+
+def evaluate(surrogate: Surrogate, runs: Sequence[TowerRuns]) -> pd.DataFrame:
+    """Compare the surrogate with the land model, member by member.
+
+    Args:
+        runs: ensembles of members (or towers) that took no part in the training.
+
+    Returns:
+        site, task, metric, value. Metrics, over all members and steps of a tower: ``r2`` (one
+        minus squared error over variance), ``rmse``, ``rmse_over_sd``; and ``r2_worst_member``.
+    """
+    rows = []
+    for tower in runs:
+        truth = tower.folded()
+        series = surrogate.predict(tower.tensors, np.asarray(tower.unit))
+        guess = np.stack([tower.tensors.fold(s.T) for s in series])
+        guess = np.moveaxis(guess, 1, -1)
+        for i, task in enumerate(tower.tensors.tasks):
+            scores = _scores(guess[..., i].astype(float), truth[..., i].astype(float))
+            rows += [(tower.tensors.code, task, name, value) for name, value in scores.items()]
+    return pd.DataFrame(rows, columns=["site", "task", "metric", "value"])
+
+
+def _scores(guess: np.ndarray, truth: np.ndarray) -> dict[str, float]:
+    """Scores over (member, day, slot); members without any finite step are left out."""
+    counts = np.isfinite(truth)
+    alive = counts.any(axis=(1, 2))
+    if not alive.any():
+        return dict.fromkeys(("r2", "rmse", "rmse_over_sd", "r2_worst_member"), np.nan)
+    squared = np.where(counts, (guess - truth) ** 2, 0)
+    sd = float(truth[counts].std())
+    rmse = float(np.sqrt(squared.sum() / counts.sum()))
+    worst = min(
+        1 - squared[m][counts[m]].mean() / max(truth[m][counts[m]].var(), 1e-12)
+        for m in np.flatnonzero(alive)
+    )
+    ratio = rmse / max(sd, 1e-12)
+    return {
+        "r2": 1 - ratio**2,
+        "rmse": rmse,
+        "rmse_over_sd": ratio,
+        "r2_worst_member": float(worst),
+    }
+
+
+def _pools(runs: Sequence[TowerRuns]) -> tuple[list[Pool], Scalers]:
+    spreads, variances, pools = [], [], []
+    for tower in runs:
+        target = tower.folded()
+        with np.errstate(all="ignore"):
+            variances.append(_by_task(np.nanvar, target))
+            spreads.append(_by_task(np.nanmean, (target - tower.tensors.reference) ** 2))
+    scale = np.sqrt(np.mean(np.where(np.isfinite(spreads), spreads, 0), axis=0))
+    scale = np.where(scale > 0, scale, 1).astype(np.float32)
+    for tower, variance in zip(runs, variances, strict=True):
+        target = tower.folded()
+        with np.errstate(over="ignore"):
+            residual = ((target - tower.tensors.reference) / scale).astype(np.float16)
+        alive = np.flatnonzero(~np.isnan(residual).all(axis=(1, 2, 3)))
+        if not alive.size:
+            raise ModelError(
+                f"site {tower.tensors.code}: all {len(residual)} simulations failed; "
+                "look at the ensemble's log before training"
+            )
+        floor = 1e-4 * scale**2
+        importance = scale**2 / np.where(variance > floor, variance, floor)
+        pools.append(Pool(tower.tensors, np.asarray(tower.unit), residual, alive, importance))
+    return pools, fit_scalers([tower.tensors for tower in runs], scale)
+
+
+def _by_task(statistic: Any, values: np.ndarray) -> np.ndarray:
+    """A NaN-aware statistic for each task; infinities are left for the loop to report."""
+    finite = np.where(np.isfinite(values), values, np.nan).astype(np.float64)
+    return np.array([statistic(finite[..., i]) for i in range(values.shape[-1])])
+
+
+def fit_scalers(tensors: Sequence[SiteTensors], task_scale: np.ndarray) -> Scalers:
+    """Mean and spread of the inputs, every tower counting once whatever its length."""
+
+    def moments(name: str) -> tuple[jax.Array, jax.Array]:
+        flat = [getattr(t, name).reshape(-1, getattr(t, name).shape[-1]) for t in tensors]
+        mean = np.mean([f.mean(axis=0, dtype=float) for f in flat], axis=0)
+        var = np.mean([((f - mean) ** 2).mean(axis=0, dtype=float) for f in flat], axis=0)
+        sd = np.sqrt(var)
+        constant = sd <= 1e-6 * np.maximum(np.abs(mean), 1e-12)
+        return as_device(mean), as_device(np.where(constant, 1, sd))
+
+    return Scalers(*moments("dynamic"), *moments("daily"), as_device(task_scale))
+
+
+def _check(runs: Sequence[TowerRuns], parameter_names: Sequence[str]) -> None:
+    if not runs:
+        raise ModelError("the surrogate needs the ensemble of at least one tower, found none")
+    first = runs[0].tensors
+    for tower in runs:
+        own = tower.tensors
+        if (own.tasks, own.dynamic_names) != (first.tasks, first.dynamic_names):
+            raise ModelError(
+                f"site {own.code}: tasks {own.tasks} and inputs {own.dynamic_names} differ from "
+                f"those of site {first.code} ({first.tasks}, {first.dynamic_names}); prepare all "
+                "towers with the same land-model outputs"
+            )
+        if np.shape(tower.unit)[1:] != (len(parameter_names),):
+            raise ModelError(
+                f"site {own.code}: expected parameters of shape (member, {len(parameter_names)}), "
+                f"found {np.shape(tower.unit)}"
+            )
+
+
+def _fingerprint(
+    runs: Sequence[TowerRuns], parameter_names: Sequence[str], config: SurrogateConfig
+) -> str:
+    """Tells one training from another by settings, towers, parameters and inputs."""
+    digest = hashlib.sha256(config.model_dump_json().encode())
+    digest.update(repr(tuple(parameter_names)).encode())
+    for tower in runs:
+        digest.update(repr((tower.tensors.code, tower.tensors.tasks)).encode())
+        digest.update(np.ascontiguousarray(tower.unit, dtype=np.float64).tobytes())
+        digest.update(tower.tensors.dynamic.tobytes())
+    return digest.hexdigest()

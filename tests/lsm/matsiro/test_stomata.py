@@ -1,0 +1,144 @@
+"""Photosynthesis and stomata (MATSIRO.md 6, cases 8-12; appendix A.4)."""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from mdpl.lsm.matsiro import stomata
+
+C3 = dict(vmax=60e-6, slope=9, intercept=0.01, quantum_yield=0.08, curvature_light=0.98,
+          curvature_sink=0.95, respiration=0.015, t_high=308, t_low=281)  # fmt: skip
+C4 = C3 | dict(vmax=30e-6, slope=4, intercept=0.04, quantum_yield=0.05, curvature_light=0.80,
+               respiration=0.025, t_high=313, t_low=288)  # fmt: skip
+
+
+def leaf(c4=False, **changes):
+    traits = (C4 if c4 else C3) | changes
+    return stomata.Leaf(**{k: jnp.float64(v) for k, v in traits.items()}, is_c4=jnp.asarray(c4))
+
+
+def air(e=2000.0, co2=400e-6, p=1e5):
+    return stomata.Air(jnp.float64(p), jnp.float64(co2), jnp.float64(e / p))
+
+
+def solve(par, t=298.0, mean=1.0, stress=1.0, g_l=1.0, e=2000.0, co2=400e-6, steps=8, plant=None):
+    plant = plant or leaf()
+    here = air(e, co2)
+    cap = stomata.capacity(
+        plant, jnp.float64(t), jnp.float64(stress), plant.quantum_yield * par * 1e-6, here
+    )
+    minimum = plant.intercept * max(stress, 0.1)
+    out = stomata.solve_leaf(
+        plant, cap, *(jnp.float64(x) for x in (mean, minimum, g_l, t)), here, jnp.float64(28), steps
+    )
+    return out, cap, here, plant
+
+
+@pytest.mark.parametrize(
+    ("case", "expected"),
+    [
+        (dict(par=1000), (16.495659, 0.9, 0.275568695, 28.761495)),
+        (dict(par=600, mean=0.5, stress=0.5, g_l=0.3, e=1500),
+         (3.968887, 0.225, 0.054119022, 27.184250)),
+        (dict(par=200, t=283, mean=0.6, g_l=0.5, e=900),
+         (4.104404, 0.190919, 0.080315112, 31.107963)),
+        (dict(par=1000, t=303, e=2500, plant=leaf(True)),
+         (29.831306, 1.060660, 0.256540197, 18.028320)),
+    ],
+)  # fmt: skip
+def test_reference_leaves(case, expected):
+    out, *_ = solve(**case)
+    found = (out.assimilation * 1e6, out.respiration * 1e6, out.conductance, out.co2)
+    np.testing.assert_allclose(found, expected, atol=2e-6)
+
+
+def test_constants_at_25_degrees():
+    _, cap, *_ = solve(0)
+    np.testing.assert_allclose(cap.gamma, 4.0192, atol=5e-5)
+    np.testing.assert_allclose(cap.michaelis, 50.900, atol=5e-4)
+
+
+def test_darkness_closes_the_stomata():
+    out, *_ = solve(0, t=290, mean=0.5, g_l=0.5, e=1200)
+    assert abs(float(out.assimilation)) < 1e-12
+    np.testing.assert_allclose(out.conductance, 0.01, atol=1e-6)
+
+
+def test_no_photosynthesis_at_the_compensation_point():
+    _, cap, _, plant = solve(800)
+    assert abs(float(stomata.assimilation(plant, cap, cap.gamma))) < 1e-12
+
+
+def test_smooth_minimum_becomes_the_minimum():
+    a, b = jnp.float64(3e-5), jnp.float64(1e-5)
+    np.testing.assert_allclose(stomata.smooth_min(a, b, jnp.float64(1 - 1e-9)), 1e-5, rtol=1e-6)
+    assert stomata.smooth_min(a, b, jnp.float64(0.95)) < b
+
+
+def test_c4_is_co2_limited_at_low_co2():
+    plant = leaf(True, curvature_sink=1 - 1e-9, curvature_light=1 - 1e-9)
+    _, cap, *_ = solve(2000, t=298, plant=plant)
+    rate = stomata.assimilation(plant, cap, jnp.float64(0.1))
+    np.testing.assert_allclose(rate, 30e-6 / 5 * 0.1, rtol=1e-6)
+
+
+@pytest.mark.parametrize("c4", [False, True])
+def test_ten_steps_solve_random_leaves(c4):
+    """Five passes of two steps, each starting from the last pass's c_i, are ten in all."""
+    rng, n = np.random.default_rng(1), 2000
+    u = lambda low, high: jnp.asarray(rng.uniform(low, high, n))  # noqa: E731
+    plant = stomata.Leaf(*(jnp.full(n, x) for x in leaf(c4)))._replace(vmax=u(2e-5, 2e-4))
+    here = stomata.Air(jnp.full(n, 1e5), jnp.full(n, 400e-6), u(3e-3, 15e-3))
+    t, stress, mean, g_l = u(275, 312), u(0.05, 1), u(0.3, 1), 10 ** u(-1.5, 0.7)
+    cap = stomata.capacity(plant, t, stress, plant.quantum_yield * u(0, 1.8e-3), here)
+
+    @partial(jax.jit, static_argnums=0)
+    def solved(steps):
+        first, rest = jnp.full(n, 28.0), steps // 2
+        def again(_, co2):
+            return stomata.solve_leaf(
+                plant, cap, mean, plant.intercept * jnp.maximum(stress, 0.1), g_l, t, here, co2, 2
+            ).co2
+        return jax.lax.fori_loop(0, rest, again, first)
+
+    error = np.abs(np.asarray(solved(10) - solved(80)))
+    assert np.quantile(error, 0.99) < 1e-3  # Pa
+    assert error.max() < 1.0
+
+
+def test_both_equations_hold_at_the_solution():
+    out, _, here, plant = solve(900, g_l=0.4, steps=20)
+    net = out.assimilation - out.respiration
+    surface = here.co2 - 1.4 * net / 0.4
+    np.testing.assert_allclose(
+        out.co2, (surface - 1.6 * net / out.conductance) * here.pressure, atol=1e-9
+    )
+    inside = 611.2 * np.exp(17.67 * (298 - 273.15) / (298 - 29.65)) / 1e5
+    at_surface = (out.conductance * inside + 0.4 * here.vapour) / (out.conductance + 0.4)
+    ball_berry = plant.slope * net / surface * at_surface / inside + plant.intercept
+    np.testing.assert_allclose(out.conductance, ball_berry, rtol=1e-9)
+
+
+def test_more_light_co2_and_capacity_give_more():
+    base = float(solve(500)[0].assimilation)
+    assert float(solve(700)[0].assimilation) > base
+    assert float(solve(500, co2=500e-6)[0].assimilation) > base
+    assert float(solve(500, plant=leaf(vmax=80e-6))[0].assimilation) > base
+
+
+def test_stress_is_half_at_its_critical_potential_and_roots_share_all():
+    half = stomata.layer_stress(jnp.float64(-200), jnp.float64(-200), jnp.float64(0.02))
+    np.testing.assert_allclose(half, 0.5, atol=1e-15)
+    roots = jnp.array([[0.3], [0.7]])
+    for psi in (-1.0, -300.0, -1e5):
+        stress = stomata.layer_stress(jnp.full((2, 1), psi), jnp.float64(-200), jnp.float64(0.02))
+        _, share = stomata.root_uptake(stress, roots)
+        np.testing.assert_allclose(share.sum(0), 1.0, atol=1e-12)
+
+
+def test_canopy_mean_goes_to_one_for_a_thin_canopy():
+    np.testing.assert_allclose(stomata.canopy_mean(jnp.float64(1e-9)), 1.0, atol=1e-8)
+    np.testing.assert_allclose(stomata.canopy_mean(jnp.float64(2.0)), (1 - np.exp(-2)) / 2)

@@ -1,0 +1,164 @@
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+import equinox as eqx
+import jax
+import numpy as np
+import pandas as pd
+import pytest
+import toy_bucket as toy
+
+from mdpl.errors import ModelError, RunError
+from mdpl.surrogate.batches import drawer, loss
+from mdpl.surrogate.train import _pools, evaluate, hold_out, train
+
+
+def leaves(tree: object) -> list[np.ndarray]:
+    return [np.asarray(x) for x in jax.tree.leaves(eqx.filter(tree, eqx.is_array))]
+
+
+class Stopping:
+    """A progress display on which the user presses Ctrl-C after some steps."""
+
+    def __init__(self, after: int) -> None:
+        self.left = after
+
+    @contextmanager
+    def task(self, description: str, total: int) -> Iterator["Stopping"]:
+        yield self
+
+    def advance(self, n: int) -> None:
+        self.left -= n
+        if self.left < 0:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.slow
+def test_it_learns_a_land_model_with_memory_and_is_right_on_unseen_members():
+    towers = [toy.runs(days=200, members=64, seed=s) for s in range(3)]
+    seen, unseen = hold_out(64, 0.25, seed=0)
+    config = toy.tiny(
+        hidden=24, width=32, tower=16, steps=300, learning_rate=0.01, members_per_batch=8,
+        days_per_batch=60,
+    )  # fmt: skip
+    surrogate, history = train([t.select(seen) for t in towers], toy.NAMES, config)
+    scores = evaluate(surrogate, [t.select(unseen) for t in towers])
+    r2 = scores[scores.metric == "r2"]
+    assert len(r2) == 6
+    assert r2.value.min() > 0.97
+    truth = toy.simulate(toy.site("XX-001", 200, 24, 1), towers[1].unit[unseen])
+    guess = surrogate.predict(towers[1].tensors, towers[1].unit[unseen])
+    by_default = np.broadcast_to(
+        towers[1].tensors.reference.reshape(-1, 2)[:, 0], truth["Qle"].shape
+    )
+    left = ((guess[..., 0] - truth["Qle"].values) ** 2).mean()
+    assert left < 0.05 * ((by_default - truth["Qle"].values) ** 2).mean()
+    assert history.loss.tail(20).mean() < 0.1 * history.loss.head(5).mean()
+
+
+def test_one_task_and_towers_of_different_steps_train_together():
+    towers = [toy.runs(20, 5, 0, ("Qh",), steps=24), toy.runs(30, 6, 1, ("Qh",), steps=48)]
+    surrogate, history = train(towers, toy.NAMES, toy.tiny())
+    assert list(history.columns) == ["step", "learning_rate", "seconds", "loss", "Qh"]
+    for tower in towers:
+        predicted = surrogate.predict(tower.tensors, tower.unit)
+        assert predicted.shape == (len(tower.unit), tower.tensors.n_time, 1)
+        assert np.isfinite(predicted).all()
+
+
+def test_stopped_and_resumed_equals_uninterrupted_bit_for_bit(tmp_path):
+    towers = [toy.runs(20, 5, s) for s in range(2)]
+    whole, history = train(towers, toy.NAMES, toy.tiny(), folder=tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        train(towers, toy.NAMES, toy.tiny(), folder=tmp_path / "cut", progress=Stopping(6))
+    kept = pd.read_csv(tmp_path / "cut" / "history.csv")
+    assert len(kept) == 7, "an interrupt keeps the steps done, not only the last checkpoint"
+    again, resumed = train(towers, toy.NAMES, toy.tiny(), folder=tmp_path / "cut")
+    for a, b in zip(leaves(whole), leaves(again), strict=True):
+        assert a.dtype == np.float32 and (a == b).all()
+    exact = ["step", "loss", "Qle", "Qh", "learning_rate"]
+    pd.testing.assert_frame_equal(history[exact], resumed[exact], check_exact=True)
+
+
+def test_a_finished_training_is_read_not_repeated_and_a_foreign_one_refused(tmp_path):
+    towers = [toy.runs(20, 5)]
+    first, history = train(towers, toy.NAMES, toy.tiny(), folder=tmp_path)
+    second, again = train(towers, toy.NAMES, toy.tiny(), folder=tmp_path)
+    assert all((a == b).all() for a, b in zip(leaves(first), leaves(second), strict=True))
+    pd.testing.assert_frame_equal(history, again, check_exact=True)
+    with pytest.raises(RunError, match="another training"):
+        train(towers, toy.NAMES, toy.tiny(seed=1), folder=tmp_path)
+
+
+def test_an_unwritable_folder_is_named(tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(RunError, match="cannot write"):
+        train([toy.runs(20, 5)], toy.NAMES, toy.tiny(), folder=tmp_path / "file" / "run")
+
+
+def test_missing_targets_do_not_count():
+    tower = toy.runs(20, 4)
+    holed = {k: v.copy() for k, v in tower.targets.items()}
+    for values in holed.values():
+        values[:, ::3] = np.nan
+        values[2] = np.nan
+    pools, scalers = _pools([replace(tower, targets=holed)])
+    assert pools[0].members.tolist() == [0, 1, 3]
+    surrogate, _ = train([tower], toy.NAMES, toy.tiny(steps=1))
+    surrogate = replace(surrogate, scalers=scalers)
+    batch, names = drawer(pools, toy.tiny(), 3)(0)
+    assert "member 2" not in " ".join(names)
+    value, parts = loss(surrogate, batch)
+    assert np.isfinite(value) and (np.asarray(parts) > 0).all()
+    guess = np.asarray(batch.target)
+    wild = batch._replace(
+        dynamic=np.where(np.isnan(guess).all((2, 4))[..., None], 1e3, batch.dynamic)
+    )
+    assert loss(surrogate, wild)[0] == pytest.approx(float(value), rel=1e-6)
+    scores = evaluate(surrogate, [replace(tower, targets=holed)])
+    assert np.isfinite(scores.value).all()
+
+
+def test_an_infinite_simulation_stops_training_with_step_site_and_member():
+    tower = toy.runs(20, 4)
+    tower.targets["Qh"][1] = np.inf
+    with pytest.raises(
+        ModelError, match=r"step \d+: the loss of Qh is inf at site XX-000, member 1"
+    ):
+        train([tower], toy.NAMES, toy.tiny())
+
+
+def test_runs_that_do_not_fit_are_refused():
+    tower = toy.runs(20, 4)
+    with pytest.raises(ModelError, match="at least one tower"):
+        train([], toy.NAMES, toy.tiny())
+    with pytest.raises(ModelError, match=r"XX-000.*lacks Qh"):
+        train([replace(tower, targets={"Qle": tower.targets["Qle"]})], toy.NAMES, toy.tiny())
+    with pytest.raises(ModelError, match=r"\(member, 3\)"):
+        train([tower], toy.NAMES[:3], toy.tiny())
+    failed = {k: np.full_like(v, np.nan) for k, v in tower.targets.items()}
+    with pytest.raises(ModelError, match="all 4 simulations failed"):
+        train([replace(tower, targets=failed)], toy.NAMES, toy.tiny())
+
+
+def test_batches_depend_on_seed_and_step_only():
+    pools, _ = _pools([toy.runs(40, 6, s) for s in range(3)])
+    config = toy.tiny(sites_per_batch=2, window_days=20, warmup_days=5)
+    draw, other = drawer(pools, config, 3), drawer(pools, config, 3)
+    draw(0)
+    for a, b in zip(draw(7)[0], other(7)[0], strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert (np.asarray(draw(7)[0].chosen) != np.asarray(draw(8)[0].chosen)).any()
+
+
+def test_days_of_the_warm_up_are_not_drawn_unless_the_stretch_begins_the_record():
+    pools, _ = _pools([toy.runs(60, 4)])
+    draw = drawer(pools, toy.tiny(window_days=20, warmup_days=8, days_per_batch=20), 2)
+    first_days, starts = [], 0
+    for step in range(40):
+        batch, _ = draw(step)
+        opening = np.asarray(batch.daily[0, 0]) == pools[0].tensors.daily[0]
+        starts += opening.all()
+        first_days += [] if opening.all() else [int(batch.chosen[0].min())]
+    assert starts > 0 and min(first_days) == 8
