@@ -10,8 +10,9 @@ BASE, CC-BY-4.0, doi:10.17190/AMF/1246149). Licences and citations: NOTICE.md of
 Forcing has no gaps: those of up to two hours are interpolated (qc 1), longer ones get the mean of
 the same time of day within seven days, or more where seven have none (qc 5); longwave radiation
 is synthesised instead (qc 101, see `clear_sky_longwave`), and so is leaf area, which neither file
-has. Fluxes are never filled: qc 0 where the steady-state and turbulence test (SSITC) gave 0 or 1,
-missing otherwise.
+has. Fluxes are never filled: qc 0 where measured, missing otherwise. FR-Hes keeps what passed the
+steady-state and turbulence test (SSITC 0 or 1); US-Tw3 keeps all that its investigators did, whose
+filter BASE data have been through: the test alone would leave little but days with strong wind.
 """
 
 from __future__ import annotations
@@ -121,13 +122,13 @@ def read_twitchell(path: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     raw = raw.loc["2017-05-12":"2018-05-11"]
     fluxes = pd.DataFrame(
         {
-            "Qle": passed(raw, "LE"),
-            "Qh": passed(raw, "H"),
+            "Qle": raw["LE"],
+            "Qh": raw["H"],
             "Rnet": raw["NETRAD"],
             "Qg": raw["G"],
-            "NEE": passed(raw, "FC"),
+            "NEE": raw["FC"],
             # Partitioned by the investigators; kept where the net flux itself was measured.
-            "GPP": raw["GPP_PI_F"].where(passed(raw, "FC").notna()),
+            "GPP": raw["GPP_PI_F"].where(raw["FC"].notna()),
         }
     )
     return to_alma(raw), fluxes
@@ -187,7 +188,7 @@ def write_tower(
         "site_name": str(place["name"]),
         "license": f"{place['license']}; see NOTICE.md beside this file",
         "QC_flag_descriptions": (
-            "0 measured (fluxes: SSITC 0 or 1), 1 interpolated, 5 mean of the same time of day, "
+            "0 measured, 1 interpolated, 5 mean of the same time of day, "
             "101 synthesised"
         ),
     }

@@ -28,36 +28,20 @@ class Plan:
     """An ensemble to be made.
 
     Attributes:
-        names: parameters perturbed; the others keep their defaults.
-        ranges: narrower physical bounds by parameter.
+        space: parameters perturbed and their bounds; the others keep their defaults.
+        outputs: what to store of each run.
     """
 
-    names: tuple[str, ...]
+    space: ParameterSpace
     members: int
     kind: design.Kind
     seed: int
     outputs: tuple[str, ...]
-    ranges: dict[str, tuple[float, float]]
 
-    def unit(self, space: ParameterSpace, code: str) -> np.ndarray:
-        """The design of one tower in the unit cube of the full bounds, (member, parameter)."""
-        points = design.draw(
-            self.members, len(self.names), self.kind, design.site_seed(self.seed, code)
-        )
-        low, high = unit_ranges(space.subset(self.names), self.ranges)
-        return low + points * (high - low)
-
-
-def unit_ranges(
-    space: ParameterSpace, ranges: dict[str, tuple[float, float]]
-) -> tuple[np.ndarray, np.ndarray]:
-    """Narrowed ranges in the unit cube, two arrays (parameter,)."""
-    lower, upper = space.lower, space.upper
-    for name, (low, high) in ranges.items():
-        if name in space.names:
-            lower[space.names.index(name)] = low
-            upper[space.names.index(name)] = high
-    return space.to_unit(lower), space.to_unit(upper)
+    def unit(self, code: str) -> np.ndarray:
+        """The design of one tower in the unit cube of ``space``, (member, parameter)."""
+        seed = design.site_seed(self.seed, code)
+        return design.draw(self.members, len(self.space), self.kind, seed)
 
 
 def run_ensemble(
@@ -78,15 +62,14 @@ def run_ensemble(
     """
     todo: list[tuple[Site, np.ndarray, np.ndarray]] = []
     for site in sites:
-        unit = plan.unit(model.parameters, site.code)
-        made = store.create_site(
-            site.code, plan.names, unit, len(site.time), plan.outputs, BATCH
-        )
+        unit = plan.unit(site.code)
+        names = plan.space.names
+        made = store.create_site(site.code, names, unit, len(site.time), plan.outputs, BATCH)
         for first in range(0, plan.members, BATCH):
             members = np.arange(first, min(first + BATCH, plan.members))
             if (made.status[members] == PENDING).any():
-                physical = model.parameters.subset(plan.names).from_unit(unit[members])
-                values = model.parameters.complete(plan.names, physical, site.land_cover)
+                physical = plan.space.from_unit(unit[members])
+                values = model.parameters.complete(names, physical, site.land_cover)
                 todo.append((site, members, values))
     ran = _run_batches(model, todo, plan, store, progress, workers or os.cpu_count() or 1)
     for site in sites:

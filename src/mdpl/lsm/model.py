@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
@@ -100,6 +100,23 @@ class ParameterSpace:
     def subset(self, names: Sequence[str]) -> ParameterSpace:
         """The named parameters, in the order given."""
         return ParameterSpace(tuple(self[name] for name in names))
+
+    def narrow(self, ranges: Mapping[str, tuple[float, float]]) -> ParameterSpace:
+        """The same parameters within narrower bounds, given in physical units by name.
+
+        Raises:
+            ModelError: a range is upside down or leaves the parameter's own bounds.
+        """
+        changed = {}
+        for name, (low, high) in ranges.items():
+            own = self[name]
+            if not own.lower <= low < high <= own.upper:
+                raise ModelError(
+                    f"parameter {name}: expected a range inside [{own.lower:g}, {own.upper:g}] "
+                    f"{own.unit} with the lower end first, found [{low:g}, {high:g}]"
+                )
+            changed[name] = replace(own, lower=low, upper=high)
+        return ParameterSpace(tuple(changed.get(p.name, p) for p in self.parameters))
 
     def defaults(self, land_cover: int) -> np.ndarray:
         """Default values of a land-cover class, shape (parameter,)."""

@@ -280,14 +280,17 @@ class Surrogate(eqx.Module):
 
 
 @eqx.filter_jit
-def _memory(surrogate: Surrogate, unit: Array, daily: Array, day_of_year: Array) -> Array:
-    return surrogate.network.memory(unit, surrogate.scalers.daily(daily), day_of_year)
+def _memory(
+    surrogate: Surrogate, unit: np.ndarray, daily: np.ndarray, day_of_year: np.ndarray
+) -> Array:
+    days = surrogate.scalers.daily(jnp.asarray(daily))
+    return surrogate.network.memory(jnp.asarray(unit), days, jnp.asarray(day_of_year))
 
 
 @eqx.filter_jit
-def _head(surrogate: Surrogate, slow: Array, dynamic: Array) -> Array:
+def _head(surrogate: Surrogate, slow: Array, dynamic: np.ndarray) -> Array:
     scalers = surrogate.scalers
-    return surrogate.network.head(slow, scalers.dynamic(dynamic)) * scalers.task_scale
+    return surrogate.network.head(slow, scalers.dynamic(jnp.asarray(dynamic))) * scalers.task_scale
 
 
 def _padded(members: int) -> int:

@@ -31,7 +31,7 @@ def write_tree(path: Path, header: Mapping[str, Any], tree: Any) -> None:
     write_whole(path, write)
 
 
-def write_whole(path: Path, write: Callable[[BinaryIO], None]) -> None:
+def write_whole(path: Path, write: Callable[[BinaryIO], object]) -> None:
     """Fill a file under a temporary name, then move it into place.
 
     Raises:

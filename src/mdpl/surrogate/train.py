@@ -102,7 +102,7 @@ def train(
     _check(runs, parameter_names)
     pools, scalers = _pools(runs)
     first = runs[0].tensors
-    network = Network(
+    network = eqx.filter_jit(Network)(
         config,
         len(parameter_names),
         len(first.dynamic_names),
@@ -180,14 +180,13 @@ def _pools(runs: Sequence[TowerRuns]) -> tuple[list[Pool], Scalers]:
     spreads, variances, pools = [], [], []
     for tower in runs:
         target = tower.folded()
-        with np.errstate(all="ignore"):
-            variances.append(_by_task(np.nanvar, target))
-            spreads.append(_by_task(np.nanmean, (target - tower.tensors.reference) ** 2))
-    scale = np.sqrt(np.mean(np.where(np.isfinite(spreads), spreads, 0), axis=0))
+        variances.append(_variance(target))
+        spreads.append(_mean((target - tower.tensors.reference) ** 2))
+    scale = np.sqrt(np.mean(spreads, axis=0))
     scale = np.where(scale > 0, scale, 1).astype(np.float32)
     for tower, variance in zip(runs, variances, strict=True):
         target = tower.folded()
-        with np.errstate(over="ignore"):
+        with np.errstate(over="ignore"):  # beyond float16 is infinite, and reported as such
             residual = ((target - tower.tensors.reference) / scale).astype(np.float16)
         alive = np.flatnonzero(~np.isnan(residual).all(axis=(1, 2, 3)))
         if not alive.size:
@@ -201,10 +200,19 @@ def _pools(runs: Sequence[TowerRuns]) -> tuple[list[Pool], Scalers]:
     return pools, fit_scalers([tower.tensors for tower in runs], scale)
 
 
-def _by_task(statistic: Any, values: np.ndarray) -> np.ndarray:
-    """A NaN-aware statistic for each task; infinities are left for the loop to report."""
-    finite = np.where(np.isfinite(values), values, np.nan).astype(np.float64)
-    return np.array([statistic(finite[..., i]) for i in range(values.shape[-1])])
+def _mean(values: np.ndarray) -> np.ndarray:
+    """Mean of each task over finite values, 0 if there are none.
+
+    Infinite values are left for the loop to report, which knows their place.
+    """
+    finite = np.isfinite(values)
+    axes = tuple(range(values.ndim - 1))
+    total = values.sum(axis=axes, where=finite, dtype=float)
+    return np.asarray(total / np.maximum(finite.sum(axis=axes), 1))
+
+
+def _variance(values: np.ndarray) -> np.ndarray:
+    return _mean((values - _mean(values)) ** 2)
 
 
 def fit_scalers(tensors: Sequence[SiteTensors], task_scale: np.ndarray) -> Scalers:

@@ -59,7 +59,7 @@ def test_values_outside_bounds_are_refused_by_name(model, wet_summer):
 
 @pytest.mark.slow
 def test_reverse_mode_agrees_with_central_differences(model, wet_summer):
-    run = model.differentiable(wet_summer, steps=7 * 48)
+    run = model.differentiable(wet_summer, steps=4 * 48)
     base = PARAMETERS.to_unit(PARAMETERS.defaults(wet_summer.land_cover))
     base = jnp.asarray(np.clip(base, 0.05, 0.95))
     low, high, log = (jnp.asarray(x) for x in (PARAMETERS.lower, PARAMETERS.upper, PARAMETERS.is_log))

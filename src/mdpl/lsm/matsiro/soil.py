@@ -94,7 +94,8 @@ def freeze(
     """
     latent = L_MELT * RHO_WATER * _DZ
     wish = capacity * (T_MELT - temperature) / latent
-    change = jnp.clip(wish, -ice, jnp.maximum(water - ice, 0.0))
+    # Uptake may leave a little less water than there was ice: the excess melts.
+    change = jnp.clip(wish, -ice, water - ice)
     return temperature + latent * change / capacity, ice + change
 
 

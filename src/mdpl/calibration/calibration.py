@@ -1,0 +1,47 @@
+"""What every way of learning parameters gives back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from mdpl.lsm.model import ParameterSpace
+
+COLUMNS = ("site", "model", "parameter", "value", "default", "lower", "upper", "unit")
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Parameters learnt, by tower.
+
+    Attributes:
+        method: short name, such as ``mdpl``.
+        space: parameters that were free, with their bounds.
+        unit: tower code -> point in the unit cube of ``space``, (parameter,).
+        defaults: tower code -> default values, physical, (parameter,).
+        models_trained: networks trained on the way.
+    """
+
+    method: str
+    space: ParameterSpace
+    unit: Mapping[str, np.ndarray]
+    defaults: Mapping[str, np.ndarray]
+    models_trained: int
+
+    def values(self, code: str) -> np.ndarray:
+        """Learnt values of a tower in physical units, (parameter,)."""
+        return self.space.from_unit(self.unit[code])
+
+    def table(self) -> pd.DataFrame:
+        """One row a tower and parameter, columns `COLUMNS`."""
+        rows = [
+            (code, self.method, p.name, value, default, p.lower, p.upper, p.unit)
+            for code in self.unit
+            for p, value, default in zip(
+                self.space, self.values(code), self.defaults[code], strict=True
+            )
+        ]
+        return pd.DataFrame(rows, columns=list(COLUMNS))

@@ -1,0 +1,58 @@
+"""What a configuration would do, and what stands in its way, before anything is run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mdpl.config import Config
+from mdpl.errors import MdplError
+from mdpl.evaluation.periods import split
+from mdpl.pipeline import JUDGED, open_job
+from mdpl.sites.qc import measured_share
+
+
+@dataclass(frozen=True)
+class Findings:
+    """The outcome of a check.
+
+    Attributes:
+        towers: one row a tower: site, pft, role, steps, years, split, measured share by flux.
+        lsm_runs, models: land-model simulations and networks a whole run makes.
+        problems: what must be mended first.
+        notes: what is worth knowing.
+    """
+
+    towers: list[dict]
+    lsm_runs: int
+    models: int
+    problems: list[str]
+    notes: list[str]
+
+
+def examine(config: Config) -> Findings:
+    """Open everything a run would open, and count what it would do."""
+    try:
+        job = open_job(config)
+    except MdplError as error:
+        return Findings([], 0, 0, [str(error)], [])
+    towers, notes = [], []
+    for site in job.sites:
+        shares = {f: measured_share(site, f) for f in JUDGED if f in site.fluxes}
+        towers.append(
+            {
+                "site": site.code,
+                "pft": site.pft,
+                "role": "learnt from" if site in job.training else "held out",
+                "steps": len(site.time),
+                "years": round(float(site.attributes["years"]), 2),
+                "split": split(site.time).rule,
+                **{f"{flux} measured": round(share, 2) for flux, share in shares.items()},
+            }
+        )
+        notes += [
+            f"{site.code}: only {share:.0%} of {flux} is measured"
+            for flux, share in shares.items()
+            if flux in config.tasks and share < 0.5
+        ]
+    runs = len(job.training) * config.ensemble.members + 2 * len(job.sites)
+    return Findings(towers, runs, 2, [], notes)

@@ -1,0 +1,191 @@
+"""One checked YAML file describes a run."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from mdpl.config_learning import GeneratorConfig, SurrogateConfig
+from mdpl.errors import ConfigError
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class SitesConfig(_Section):
+    """Which towers take part."""
+
+    folder: Path | None = Field(
+        None,
+        description="folder of PLUMBER2 pairs (*_Met.nc, *_Flux.nc), relative to this file; "
+        "null = the towers that come with MdPL",
+    )
+    codes: tuple[str, ...] | None = Field(None, description="tower codes; null = all in the folder")
+    held_out: tuple[str, ...] = Field(
+        (), description="towers nothing is learnt from, but which are given parameters and judged"
+    )
+    flux: Literal["raw", "corrected"] = Field(
+        "raw", description="fluxes as measured, or corrected for energy-balance closure (*_cor)"
+    )
+
+
+class ModelConfig(_Section):
+    """The land model."""
+
+    name: Literal["matsiro"] = Field("matsiro", description="land model")
+    parameters: tuple[str, ...] | None = Field(
+        None, description="parameters to calibrate; null = the model's recommended set"
+    )
+    ranges: dict[str, tuple[float, float]] = Field(
+        {}, description="narrower bounds, physical units, such as {vmax: [20, 120]}"
+    )
+    passes: Annotated[int, Field(ge=1, le=200)] = Field(
+        5, description="passes of the surface solution in a step"
+    )
+    default_cycles: Annotated[int, Field(ge=1)] = Field(
+        6, description="years of spin-up to the default parameters' equilibrium"
+    )
+    member_cycles: Annotated[int, Field(ge=0)] = Field(
+        1, description="years every other parameter set runs from there before its record counts"
+    )
+
+    @field_validator("ranges")
+    @classmethod
+    def _upright(cls, value: dict[str, tuple[float, float]]) -> dict[str, tuple[float, float]]:
+        for name, (low, high) in value.items():
+            if not low < high:
+                raise ValueError(
+                    f"parameter {name}: expected [lower, upper] with lower < upper, "
+                    f"found [{low:g}, {high:g}]; swap them"
+                )
+        return value
+
+
+class EnsembleConfig(_Section):
+    """The perturbed-parameter runs the surrogate learns from."""
+
+    members: Annotated[int, Field(ge=4)] = Field(128, description="runs of each tower")
+    design: Literal["sobol", "latin_hypercube"] = Field("sobol", description="space-filling design")
+    seed: Annotated[int, Field(ge=0)] = Field(0, description="seed of the design")
+    unseen: Annotated[float, Field(gt=0, lt=1)] = Field(
+        0.125, description="share of members kept from the surrogate, to judge it on"
+    )
+
+
+class EvaluationConfig(_Section):
+    """What counts in daily and monthly scores."""
+
+    day_share: Annotated[float, Field(gt=0, le=1)] = Field(
+        0.5, description="least measured share of a day's steps"
+    )
+    month_days: Annotated[int, Field(ge=1, le=28)] = Field(
+        7, description="least number of valid days in a month"
+    )
+
+
+class Config(_Section):
+    """A run of MdPL."""
+
+    title: str = Field("MdPL calibration", description="heading of the report")
+    tasks: tuple[Literal["Qle", "Qh", "GPP"], ...] = Field(
+        ("Qle", "Qh"), min_length=1, description="fluxes that are learnt together"
+    )
+    sites: SitesConfig = SitesConfig()
+    model: ModelConfig = ModelConfig()
+    ensemble: EnsembleConfig = EnsembleConfig()
+    surrogate: SurrogateConfig = SurrogateConfig()
+    generator: GeneratorConfig = GeneratorConfig()
+    evaluation: EvaluationConfig = EvaluationConfig()
+
+
+def load(path: Path) -> Config:
+    """Read and check a configuration; a relative ``sites.folder`` is taken from the file's place.
+
+    Raises:
+        ConfigError: the file is missing, not YAML, or does not describe a run; the message names
+            the key.
+    """
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ConfigError(
+            f"{path}: no such configuration; write one with 'mdpl init --out {path}'"
+        ) from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read as text ({error})") from error
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path}: not valid YAML: {error}") from error
+    if not isinstance(raw, dict):
+        raise ConfigError(f"{path}: expected sections such as 'sites:', found {type(raw).__name__}")
+    try:
+        config = Config.model_validate(raw)
+    except ValidationError as error:
+        lines = "\n".join(f"  {line}" for line in _explain(error))
+        raise ConfigError(f"{path}: this does not describe a run:\n{lines}") from error
+    folder = config.sites.folder
+    if folder is not None and not folder.is_absolute():
+        sites = config.sites.model_copy(update={"folder": (path.parent / folder).resolve()})
+        config = config.model_copy(update={"sites": sites})
+    return config
+
+
+def dump(config: Config) -> str:
+    """The configuration as YAML, every value written out."""
+    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+
+def template(folder: Path | None = None, codes: Sequence[str] | None = None) -> str:
+    """A commented configuration with every default; `load` gives the defaults back."""
+    sites = SitesConfig(folder=folder, codes=tuple(codes) if codes else None)
+    config = Config(sites=sites)
+    lines = ["# A run of MdPL. Every value here is the default unless you change it."]
+    for name, field in Config.model_fields.items():
+        value = getattr(config, name)
+        if isinstance(value, BaseModel):
+            about = (type(value).__doc__ or "").strip().splitlines()[0]
+            lines += ["", f"# {about}", f"{name}:", *_fields(value)]
+        else:
+            lines += [f"# {field.description}", f"{name}: {_inline(config, name)}"]
+    return "\n".join(lines) + "\n"
+
+
+def _fields(section: BaseModel) -> Iterator[str]:
+    for name, field in type(section).model_fields.items():
+        yield f"  # {field.description}"
+        yield f"  {name}: {_inline(section, name)}"
+
+
+def _inline(section: BaseModel, name: str) -> str:
+    value = section.model_dump(mode="json")[name]
+    text = yaml.safe_dump(value, default_flow_style=True, allow_unicode=True, width=10_000)
+    return text.removesuffix("...\n").strip()
+
+
+def _explain(error: ValidationError) -> Iterator[str]:
+    for problem in error.errors():
+        where = ".".join(str(part) for part in problem["loc"])
+        if problem["type"] == "extra_forbidden":
+            known = _known_keys(problem["loc"][:-1])
+            close = difflib.get_close_matches(str(problem["loc"][-1]), known, n=1)
+            hint = f"; did you mean {close[0]!r}?" if close else f"; known: {', '.join(known)}"
+            yield f"{where}: unknown key{hint}"
+        else:
+            found = repr(problem["input"])
+            message = problem["msg"].removeprefix("Value error, ")
+            yield f"{where}: {message} (found {found[:80]})"
+
+
+def _known_keys(location: Sequence[Any]) -> list[str]:
+    model: Any = Config
+    for part in location:
+        field = model.model_fields.get(str(part))
+        if field is None or not hasattr(field.annotation, "model_fields"):
+            return []
+        model = field.annotation
+    return list(model.model_fields)

@@ -1,0 +1,377 @@
+"""The main job: towers, ensemble, surrogate, generator, the land model again, scores, report.
+
+A stage reads what the stages before it wrote in the run folder, and nothing else.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from mdpl.calibration import mdpl as learning
+from mdpl.config import Config
+from mdpl.ensemble.run import Plan, run_ensemble
+from mdpl.ensemble.store import EnsembleStore
+from mdpl.errors import ConfigError, RunError
+from mdpl.evaluation import scores as scoring
+from mdpl.evaluation.periods import split
+from mdpl.evaluation.resolution import Coverage
+from mdpl.generator.train import TowerObservations
+from mdpl.lsm.matsiro.model import Matsiro
+from mdpl.lsm.model import ParameterSpace
+from mdpl.progress import Progress
+from mdpl.report import page
+from mdpl.runs import RunFolder, create, locked, open_run, writing
+from mdpl.sites.catalogue import open_sites
+from mdpl.sites.qc import measured
+from mdpl.sites.site import Site
+from mdpl.surrogate import train as surrogate_training
+from mdpl.surrogate.store import load_surrogate, save_surrogate
+from mdpl.surrogate.windows import SiteTensors, build
+
+STATE = ("SoilStress", "SoilMoist", "SoilTemp", "CanopInt", "GPP")
+"""Outputs of the reference run that tell the surrogate the state of the land."""
+
+JUDGED = ("Qle", "Qh", "GPP")
+
+
+@dataclass(frozen=True)
+class Job:
+    """A configuration with its towers and its land model opened."""
+
+    config: Config
+    sites: tuple[Site, ...]
+    model: Matsiro
+
+    @cached_property
+    def space(self) -> ParameterSpace:
+        """The parameters that are free, within the bounds of this run."""
+        names = self.config.model.parameters or self.model.recommended
+        every = self.model.parameters.narrow(self.config.model.ranges)
+        return every.subset(names)
+
+    @property
+    def training(self) -> tuple[Site, ...]:
+        return tuple(s for s in self.sites if s.code not in self.config.sites.held_out)
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(("Qle", "Qh", *self.config.tasks, "GPP")))
+
+    def coverage(self) -> Coverage:
+        chosen = self.config.evaluation
+        return Coverage(chosen.day_share, chosen.month_days)
+
+
+def open_job(config: Config) -> Job:
+    """Open the towers and the model a configuration names.
+
+    Raises:
+        ConfigError, SiteError, ModelError: what is wrong with them, all found before any work.
+    """
+    chosen = config.sites
+    wanted = None if chosen.codes is None else tuple(dict.fromkeys((*chosen.codes, *chosen.held_out)))
+    sites = tuple(open_sites(chosen.folder, wanted))
+    codes = [s.code for s in sites]
+    unknown = sorted(set(chosen.held_out) - set(codes))
+    if unknown:
+        raise ConfigError(
+            f"sites.held_out: no tower {', '.join(unknown)}; there are {', '.join(codes)}"
+        )
+    if set(codes) == set(chosen.held_out):
+        raise ConfigError("sites.held_out: every tower is held out; leave some to learn from")
+    model = Matsiro(
+        passes=config.model.passes,
+        default_cycles=config.model.default_cycles,
+        member_cycles=config.model.member_cycles,
+    )
+    job = Job(config, sites, model)
+    for site in sites:
+        _check_site(job, site)
+    return job
+
+
+def _check_site(job: Job, site: Site) -> None:
+    job.space.check(job.space.defaults(site.land_cover))
+    observed = scoring.observations(
+        site, job.config.tasks, job.config.sites.flux, split(site.time)
+    )
+    for task in job.config.tasks:
+        counts = f"{task}_measured"
+        if site in job.training and (counts not in observed or not observed[counts].any()):
+            raise ConfigError(
+                f"{site.code}: no measured {task} to learn from; leave the tower out, hold it "
+                "out, or take the flux from 'tasks'"
+            )
+
+
+def run(config: Config, path: Path, progress: Progress) -> Path:
+    """Do every stage that is not done; the path of the report.
+
+    Raises:
+        MdplError: what a user can mend.
+    """
+    with locked(path):
+        folder = create(path, config)
+        job = open_job(config)
+        folder.note_manifest(job.sites)
+        for stage in STAGES:
+            if not folder.done(stage):
+                _do(stage, job, folder, progress)
+    return path / "report.html"
+
+
+def run_stage(stage: str, path: Path, progress: Progress) -> None:
+    """Do one stage again, and forget those after it.
+
+    Raises:
+        RunError: a stage before it is not done.
+    """
+    folder = open_run(path)
+    with locked(path):
+        order = list(STAGES)
+        for before in order[: order.index(stage)]:
+            if not folder.done(before):
+                raise RunError(
+                    f"{path}: stage '{stage}' needs '{before}', which is not done; "
+                    f"give 'mdpl {before} {path}' first"
+                )
+        job = open_job(folder.config)
+        folder.note_manifest(job.sites)
+        folder.reopen(order[order.index(stage) :])
+        _do(stage, job, folder, progress)
+
+
+def _do(stage: str, job: Job, folder: RunFolder, progress: Progress) -> None:
+    progress.stage(stage)
+    with folder.timed(stage) as counts, writing(folder.path):
+        STAGES[stage](job, folder, progress, counts)
+    folder.finish(stage)
+
+
+def _ensemble(job: Job, folder: RunFolder, progress: Progress, counts: dict[str, int]) -> None:
+    with progress.task("spin-up of the default column", len(job.sites)) as task:
+        job.model.equilibrate(job.sites)
+        task.advance(len(job.sites))
+    for site in job.sites:
+        path = _simulation(folder, "default", site.code)
+        if not path.exists():
+            _save(job.model.simulate(site).isel(member=0), path)
+            counts["lsm_runs"] += 1
+    observed = {site.code: _observe(job, site) for site in job.sites}
+    for code, dataset in observed.items():
+        _save(dataset, folder / f"observations/{code}.nc")
+    folder.write("sites.json", _describe_sites(job))
+    plan = Plan(
+        job.space,
+        job.config.ensemble.members,
+        job.config.ensemble.design,
+        job.config.ensemble.seed,
+        job.outputs,
+    )
+    store = EnsembleStore(folder / "ensemble.zarr")
+    before = _runs_done(store, job.training)
+    try:
+        run_ensemble(job.model, job.training, plan, store, progress)
+    finally:
+        counts["lsm_runs"] += _runs_done(store, job.training) - before
+
+
+def _surrogate(job: Job, folder: RunFolder, progress: Progress, counts: dict[str, int]) -> None:
+    store = EnsembleStore(folder / "ensemble.zarr")
+    tensors = _tensors(job, folder)
+    seen, unseen = [], []
+    for site in job.training:
+        made = store.site(site.code)
+        runs = surrogate_training.TowerRuns(
+            tensors[site.code],
+            made.unit[made.usable],
+            {task: made.read(task, made.usable) for task in job.config.tasks},
+        )
+        learn, judge = surrogate_training.hold_out(
+            len(made.usable), job.config.ensemble.unseen, job.config.ensemble.seed
+        )
+        seen.append(runs.select(learn))
+        unseen.append(runs.select(judge))
+    place = folder / "surrogate"
+    trained, _ = surrogate_training.train(
+        seen, job.space.names, job.config.surrogate, folder=place, progress=progress
+    )
+    save_surrogate(trained, job.config.surrogate, place / "surrogate.eqx")
+    fidelity = surrogate_training.evaluate(trained, unseen)
+    folder.write("surrogate/fidelity.csv", fidelity.to_csv(index=False))
+    counts["models_trained"] += 1
+
+
+def _calibrate(job: Job, folder: RunFolder, progress: Progress, counts: dict[str, int]) -> None:
+    surrogate = load_surrogate(folder / "surrogate/surrogate.eqx")
+    tensors = _tensors(job, folder)
+    towers = []
+    for site in job.training:
+        observed = _load(folder / f"observations/{site.code}.nc")
+        inside = scoring.masks(observed)["calibration"]
+        towers.append(
+            TowerObservations(
+                tensors[site.code],
+                learning.describe(site),
+                {task: observed[task].values for task in surrogate.tasks},
+                {
+                    task: (observed[f"{task}_measured"].values > 0) & inside
+                    for task in surrogate.tasks
+                },
+            )
+        )
+    found = learning.calibrate(
+        surrogate,
+        job.space,
+        job.sites,
+        towers,
+        job.config.generator,
+        folder / "generator",
+        progress,
+    )
+    counts["models_trained"] += found.models_trained
+    folder.write("parameters.csv", found.table().to_csv(index=False))
+    rows = []
+    for site in job.sites:
+        if site.code not in found.unit:
+            continue
+        guess = surrogate.predict(tensors[site.code], found.unit[site.code])
+        series = {task: ("time", guess[:, i]) for i, task in enumerate(surrogate.tasks)}
+        rows.append(_score(job, site, "surrogate", xr.Dataset(series, {"time": site.time})))
+    every = pd.concat(rows)
+    native = every[(every["metric"] == "rmse") & (every["resolution"] == "native")]
+    promised = native.rename(columns={"value": "rmse"})[["site", "flux", "period", "rmse"]]
+    folder.write("promised.csv", promised.to_csv(index=False))
+
+
+def _evaluate(job: Job, folder: RunFolder, progress: Progress, counts: dict[str, int]) -> None:
+    learnt = pd.read_csv(folder / "parameters.csv")
+    tables = []
+    with progress.task("land model at the learnt parameters", len(job.sites)) as task:
+        for site in job.sites:
+            mine = learnt[learnt["site"] == site.code].set_index("parameter")["value"]
+            simulations = {"default": _load(_simulation(folder, "default", site.code))}
+            if len(mine):
+                path = _simulation(folder, "mdpl", site.code)
+                if not _made_from(path, mine):
+                    values = job.model.parameters.complete(
+                        tuple(mine.index), mine.to_numpy(), site.land_cover
+                    )
+                    dataset = job.model.simulate(site, values).isel(member=0)
+                    _save(dataset.assign_attrs(parameters=mine.to_json()), path)
+                    counts["lsm_runs"] += 1
+                simulations["mdpl"] = _load(path)
+            for name, simulation in simulations.items():
+                tables.append(_score(job, site, name, simulation))
+            task.advance(1)
+    scores = pd.concat(tables, ignore_index=True)
+    folder.write("scores.csv", scores.to_csv(index=False))
+    folder.write("gains.csv", scoring.gains(scores).to_csv(index=False))
+
+
+def _report(job: Job, folder: RunFolder, progress: Progress, counts: dict[str, int]) -> None:
+    page.build(folder.path)
+
+
+STAGES: dict[str, Callable[[Job, RunFolder, Progress, dict[str, int]], None]] = {
+    "ensemble": _ensemble,
+    "surrogate": _surrogate,
+    "calibrate": _calibrate,
+    "evaluate": _evaluate,
+    "report": _report,
+}
+"""Stage name -> what does it, in order."""
+
+
+def _tensors(job: Job, folder: RunFolder) -> dict[str, SiteTensors]:
+    names = list(dict.fromkeys((*job.config.tasks, *STATE)))
+    made = {}
+    for site in job.sites:
+        reference = _load(_simulation(folder, "default", site.code))[names]
+        default = job.space.to_unit(job.space.defaults(site.land_cover))
+        made[site.code] = build(site, reference, default, job.config.tasks)
+    return made
+
+
+def _score(job: Job, site: Site, name: str, simulation: xr.Dataset) -> pd.DataFrame:
+    fluxes = [f for f in JUDGED if f in site.fluxes and f in simulation]
+    return scoring.score(
+        site,
+        name,
+        simulation,
+        fluxes,
+        job.config.sites.flux,
+        split(site.time),
+        job.coverage(),
+    )
+
+
+def _observe(job: Job, site: Site) -> xr.Dataset:
+    fluxes = [f for f in JUDGED if f in site.fluxes]
+    return scoring.observations(site, fluxes, job.config.sites.flux, split(site.time))
+
+
+def _describe_sites(job: Job) -> str:
+    entries = {}
+    for site in job.sites:
+        held = site.code in job.config.sites.held_out
+        chosen = "named in the configuration" if job.config.sites.codes else "all of the folder"
+        entries[site.code] = {
+            "attributes": {k: _plain(v) for k, v in site.attributes.items()},
+            "role": "held_out" if held else "train",
+            "why": f"{chosen}; {'held out: nothing is learnt from it' if held else 'learnt from'}",
+            "years": float(site.attributes["years"]),
+            "measured": {
+                f: int(measured(site, f).sum()) for f in JUDGED if f in site.fluxes
+            },
+            "period": [str(site.time[0])[:16], str(site.time[-1])[:16]],
+        }
+    return json.dumps(entries, indent=2)
+
+
+def _plain(value: object) -> object:
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _runs_done(store: EnsembleStore, sites: Sequence[Site]) -> int:
+    done = 0
+    for site in sites:
+        try:
+            done += int((store.site(site.code).status > 0).sum())
+        except (RunError, FileNotFoundError):
+            continue
+    return done
+
+
+def _simulation(folder: RunFolder, model: str, code: str) -> Path:
+    return folder / f"simulations/{model}/{code}.nc"
+
+
+def _save(dataset: xr.Dataset, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.part")
+    compressed = {name: {"zlib": True, "complevel": 1} for name in dataset.data_vars}
+    dataset.to_netcdf(temporary, encoding=compressed)
+    temporary.replace(path)
+
+
+def _load(path: Path) -> xr.Dataset:
+    try:
+        with xr.open_dataset(path) as dataset:
+            return dataset.load()
+    except FileNotFoundError as error:
+        raise RunError(f"{path}: missing; run the stage that makes it again") from error
+    except (OSError, ValueError) as error:
+        raise RunError(f"{path}: damaged ({error}); delete it and run its stage again") from error
+
+
+def _made_from(path: Path, parameters: pd.Series) -> bool:
+    return path.exists() and _load(path).attrs.get("parameters") == parameters.to_json()
