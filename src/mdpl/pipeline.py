@@ -77,7 +77,8 @@ def open_job(config: Config) -> Job:
         ConfigError, SiteError, ModelError: what is wrong with them, all found before any work.
     """
     chosen = config.sites
-    wanted = None if chosen.codes is None else tuple(dict.fromkeys((*chosen.codes, *chosen.held_out)))
+    named = None if chosen.codes is None else (*chosen.codes, *chosen.held_out)
+    wanted = None if named is None else tuple(dict.fromkeys(named))
     sites = tuple(open_sites(chosen.folder, wanted))
     codes = [s.code for s in sites]
     unknown = sorted(set(chosen.held_out) - set(codes))
@@ -100,9 +101,7 @@ def open_job(config: Config) -> Job:
 
 def _check_site(job: Job, site: Site) -> None:
     job.space.check(job.space.defaults(site.land_cover))
-    observed = scoring.observations(
-        site, job.config.tasks, job.config.sites.flux, split(site.time)
-    )
+    observed = scoring.observations(site, job.config.tasks, job.config.sites.flux, split(site.time))
     for task in job.config.tasks:
         counts = f"{task}_measured"
         if site in job.training and (counts not in observed or not observed[counts].any()):
@@ -157,14 +156,13 @@ def _do(stage: str, job: Job, folder: RunFolder, progress: Progress) -> None:
 
 
 def _ensemble(job: Job, folder: RunFolder, progress: Progress, counts: dict[str, int]) -> None:
-    with progress.task("spin-up of the default column", len(job.sites)) as task:
-        job.model.equilibrate(job.sites)
-        task.advance(len(job.sites))
-    for site in job.sites:
-        path = _simulation(folder, "default", site.code)
-        if not path.exists():
-            _save(job.model.simulate(site).isel(member=0), path)
+    with progress.task("default runs", len(job.sites)) as task:
+        todo = [s for s in job.sites if not _simulation(folder, "default", s.code).exists()]
+        task.advance(len(job.sites) - len(todo))
+        for site, run in zip(todo, job.model.simulate_each(todo, [None] * len(todo)), strict=True):
+            _save(run, _simulation(folder, "default", site.code))
             counts["lsm_runs"] += 1
+            task.advance(1)
     observed = {site.code: _observe(job, site) for site in job.sites}
     for code, dataset in observed.items():
         _save(dataset, folder / f"observations/{code}.nc")
@@ -177,6 +175,7 @@ def _ensemble(job: Job, folder: RunFolder, progress: Progress, counts: dict[str,
         job.outputs,
     )
     store = EnsembleStore(folder / "ensemble.zarr")
+    job.model.equilibrate(job.training)
     before = _runs_done(store, job.training)
     try:
         run_ensemble(job.model, job.training, plan, store, progress)
@@ -253,25 +252,32 @@ def _calibrate(job: Job, folder: RunFolder, progress: Progress, counts: dict[str
 
 
 def _evaluate(job: Job, folder: RunFolder, progress: Progress, counts: dict[str, int]) -> None:
-    learnt = pd.read_csv(folder / "parameters.csv")
-    tables = []
-    with progress.task("land model at the learnt parameters", len(job.sites)) as task:
-        for site in job.sites:
-            mine = learnt[learnt["site"] == site.code].set_index("parameter")["value"]
-            simulations = {"default": _load(_simulation(folder, "default", site.code))}
-            if len(mine):
-                path = _simulation(folder, "mdpl", site.code)
-                if not _made_from(path, mine):
-                    values = job.model.parameters.complete(
-                        tuple(mine.index), mine.to_numpy(), site.land_cover
-                    )
-                    dataset = job.model.simulate(site, values).isel(member=0)
-                    _save(dataset.assign_attrs(parameters=mine.to_json()), path)
-                    counts["lsm_runs"] += 1
-                simulations["mdpl"] = _load(path)
-            for name, simulation in simulations.items():
-                tables.append(_score(job, site, name, simulation))
+    table = pd.read_csv(folder / "parameters.csv")
+    learnt = {str(c): t.set_index("parameter")["value"] for c, t in table.groupby("site")}
+    todo = [
+        s
+        for s in job.sites
+        if s.code in learnt and not _made_from(_simulation(folder, "mdpl", s.code), learnt[s.code])
+    ]
+    values = [
+        job.model.parameters.complete(
+            tuple(learnt[s.code].index), learnt[s.code].to_numpy(), s.land_cover
+        )
+        for s in todo
+    ]
+    with progress.task("land model at the learnt parameters", len(todo)) as task:
+        for site, simulated in zip(todo, job.model.simulate_each(todo, values), strict=True):
+            _check_learnt(simulated, site, learnt[site.code])
+            told = simulated.assign_attrs(parameters=learnt[site.code].to_json())
+            _save(told, _simulation(folder, "mdpl", site.code))
+            counts["lsm_runs"] += 1
             task.advance(1)
+    tables = [
+        _score(job, site, name, _load(_simulation(folder, name, site.code)))
+        for site in job.sites
+        for name in ("default", "mdpl")
+        if name == "default" or site.code in learnt
+    ]
     scores = pd.concat(tables, ignore_index=True)
     folder.write("scores.csv", scores.to_csv(index=False))
     folder.write("gains.csv", scoring.gains(scores).to_csv(index=False))
@@ -319,6 +325,17 @@ def _observe(job: Job, site: Site) -> xr.Dataset:
     return scoring.observations(site, fluxes, job.config.sites.flux, split(site.time))
 
 
+def _check_learnt(dataset: xr.Dataset, site: Site, parameters: pd.Series) -> None:
+    for flux in ("Qle", "Qh"):
+        bad = ~np.isfinite(dataset[flux].values)
+        if bad.any():
+            shown = ", ".join(f"{name} {value:.4g}" for name, value in parameters.items())
+            raise RunError(
+                f"{site.code}: the land model gave no finite {flux} at {site.time[bad.argmax()]} "
+                f"with the learnt parameters ({shown}); narrow their bounds under model.ranges"
+            )
+
+
 def _describe_sites(job: Job) -> str:
     entries = {}
     for site in job.sites:
@@ -329,9 +346,7 @@ def _describe_sites(job: Job) -> str:
             "role": "held_out" if held else "train",
             "why": f"{chosen}; {'held out: nothing is learnt from it' if held else 'learnt from'}",
             "years": float(site.attributes["years"]),
-            "measured": {
-                f: int(measured(site, f).sum()) for f in JUDGED if f in site.fluxes
-            },
+            "measured": {f: int(measured(site, f).sum()) for f in JUDGED if f in site.fluxes},
             "period": [str(site.time[0])[:16], str(site.time[-1])[:16]],
         }
     return json.dumps(entries, indent=2)

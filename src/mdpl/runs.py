@@ -21,6 +21,9 @@ from mdpl.config import Config, dump, load
 from mdpl.errors import RunError
 from mdpl.sites.site import Site
 
+OURS = frozenset({".lock", "towers", "truth", "truth.csv", "virtual", "recovery.csv", "excess.csv"})
+"""What may lie in a folder before a run begins there: the demonstration puts it."""
+
 LIBRARIES = ("numpy", "scipy", "xarray", "zarr", "jax", "jaxlib", "equinox", "optax")
 
 
@@ -216,7 +219,7 @@ def checksum(path: Path) -> str:
 
 
 def _only_ours(path: Path) -> bool:
-    return all(p.name in {".lock", "towers", "virtual", "truth.csv"} for p in path.iterdir())
+    return all(p.name in OURS for p in path.iterdir())
 
 
 def _difference(old: Config, new: Config) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-
 from mdpl.calibration.calibration import Calibration
 from mdpl.config_learning import GeneratorConfig
 from mdpl.generator.network import save_generator
@@ -52,5 +51,3 @@ def calibrate(
 def describe(site: Site) -> Mapping[str, float | str]:
     """What the generator is told of a tower."""
     return {**numeric(site), "land_cover": float(site.land_cover)}
-
-

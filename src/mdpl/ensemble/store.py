@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import zarr
@@ -93,7 +94,7 @@ class EnsembleStore:
         root = zarr.open_group(self.path, mode="r")
         if code not in root or "outputs" not in root[code].attrs:
             raise RunError(f"{self.path}: no ensemble of tower {code}; run the ensemble stage")
-        group = root[code]
+        group: Any = root[code]
         return SiteEnsemble(
             code,
             tuple(group.attrs["parameters"]),
@@ -106,7 +107,7 @@ class EnsembleStore:
         self, code: str, members: np.ndarray, data: Mapping[str, np.ndarray], status: np.ndarray
     ) -> None:
         """Store finished members; their status is written last, so a cut leaves them pending."""
-        group = zarr.open_group(self.path, mode="a")[code]
+        group: Any = zarr.open_group(self.path, mode="a")[code]
         first, last = int(members[0]), int(members[-1]) + 1
         for name, array in data.items():
             group[name][first:last] = array.astype("float32")

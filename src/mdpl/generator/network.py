@@ -14,7 +14,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, PRNGKeyArray
+from jax import Array
 
 from mdpl.config_learning import GeneratorConfig
 from mdpl.errors import ModelError, RunError
@@ -83,7 +83,7 @@ class Generator(eqx.Module):
         encoder: Encoder,
         parameter_names: Sequence[str],
         *,
-        key: PRNGKeyArray,
+        key: Array,
     ):
         depth = 0 if encoder.free else config.layers
         sizes = [encoder.size, *[config.hidden] * depth, len(parameter_names)]

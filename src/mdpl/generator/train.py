@@ -35,8 +35,9 @@ import pandas as pd
 from mdpl.config_learning import GeneratorConfig
 from mdpl.errors import ModelError, SiteError
 from mdpl.generator.network import Generator, fit_encoder
+from mdpl.progress import Progress
 from mdpl.surrogate.batches import Batch, Pool, drawer, loss
-from mdpl.surrogate.loop import Progress, descend
+from mdpl.surrogate.loop import descend
 from mdpl.surrogate.network import Surrogate
 from mdpl.surrogate.windows import SiteTensors
 

@@ -122,9 +122,7 @@ class ParameterSpace:
         """Default values of a land-cover class, shape (parameter,)."""
         return np.array([p.default_for(land_cover) for p in self.parameters])
 
-    def complete(
-        self, names: Sequence[str], values: np.ndarray, land_cover: int
-    ) -> np.ndarray:
+    def complete(self, names: Sequence[str], values: np.ndarray, land_cover: int) -> np.ndarray:
         """Put values of some parameters into the defaults of a land-cover class.
 
         Args:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -20,6 +19,7 @@ import optax
 import pandas as pd
 
 from mdpl.errors import ModelError, RunError
+from mdpl.progress import Progress, SilentProgress
 from mdpl.surrogate import store
 
 Objective = Callable[[Any, Any], tuple[jax.Array, jax.Array]]
@@ -30,16 +30,6 @@ Draw = Callable[[int], tuple[Any, Sequence[str]]]
 
 Judge = Callable[[Any], float]
 """Weights -> the loss by which the best are chosen."""
-
-
-class Task(Protocol):
-    def advance(self, n: int) -> None: ...
-
-
-class Progress(Protocol):
-    """What the loop needs of a progress display."""
-
-    def task(self, description: str, total: int) -> AbstractContextManager[Task]: ...
 
 
 class LoopSettings(Protocol):
@@ -111,8 +101,7 @@ def descend(
     advance = _stepper(objective, optimiser)
     columns = ["step", "learning_rate", "seconds", "loss", *tasks]
     began = time.perf_counter() - (rows[-1][2] if rows else 0.0)
-    shown = progress.task(description, settings.steps) if progress else nullcontext(_Silent())
-    with shown as bar:
+    with (progress or SilentProgress()).task(description, settings.steps) as bar:
         bar.advance(state.step)
         try:
             upcoming = draw(state.step) if state.step < settings.steps else None
@@ -139,11 +128,6 @@ def descend(
             raise
     history = pd.DataFrame(rows, columns=columns).astype({"step": int})
     return (state.weights if judge is None else state.best), history
-
-
-class _Silent:
-    def advance(self, n: int) -> None:
-        """Show nothing."""
 
 
 def _optimiser(

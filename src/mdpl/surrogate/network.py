@@ -15,7 +15,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, PRNGKeyArray
+from jax import Array
 
 from mdpl.config_learning import SurrogateConfig
 from mdpl.errors import ModelError
@@ -27,7 +27,7 @@ _MEMBER_CHUNK = 16
 _DAY_CHUNK = 61
 
 
-def _linear(inputs: int, outputs: int, key: PRNGKeyArray, bias: bool = True) -> eqx.nn.Linear:
+def _linear(inputs: int, outputs: int, key: Array, bias: bool = True) -> eqx.nn.Linear:
     return eqx.nn.Linear(inputs, outputs, use_bias=bias, dtype=jnp.float32, key=key)
 
 
@@ -51,7 +51,7 @@ class Recurrence(eqx.Module):
     state: eqx.nn.Linear
     new_bias: Array
 
-    def __init__(self, n_parameters: int, n_day: int, hidden: int, *, key: PRNGKeyArray):
+    def __init__(self, n_parameters: int, n_day: int, hidden: int, *, key: Array):
         keys = jax.random.split(key, 5)
         self.start_parameters = _linear(n_parameters, hidden, keys[0], bias=False)
         self.start_day = _linear(n_day, hidden, keys[1])
@@ -95,7 +95,7 @@ class Network(eqx.Module):
         n_daily: int,
         n_tasks: int,
         *,
-        key: PRNGKeyArray,
+        key: Array,
     ):
         keys = iter(jax.random.split(key, 4 + config.layers + 2 * n_tasks))
         slow = n_parameters + EMBEDDING + config.hidden

@@ -20,8 +20,9 @@ import pandas as pd
 
 from mdpl.config_learning import SurrogateConfig
 from mdpl.errors import ModelError
+from mdpl.progress import Progress
 from mdpl.surrogate.batches import Batch, Pool, drawer, loss
-from mdpl.surrogate.loop import Progress, as_device, descend
+from mdpl.surrogate.loop import as_device, descend
 from mdpl.surrogate.network import Network, Scalers, Surrogate
 from mdpl.surrogate.windows import SiteTensors
 

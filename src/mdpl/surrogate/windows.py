@@ -9,6 +9,7 @@ import numpy as np
 import xarray as xr
 
 from mdpl.errors import ModelError, SiteError
+from mdpl.sites.attributes import saturation_vapour_pressure, vapour_pressure
 from mdpl.sites.site import FORCING, Site
 
 RAIN_MEMORY_HOURS = 6.0
@@ -154,11 +155,8 @@ def _forcing_features(site: Site) -> dict[str, np.ndarray]:
 
 
 def _vapour_pressure_deficit(tair: np.ndarray, qair: np.ndarray, psurf: np.ndarray) -> np.ndarray:
-    """hPa, with the saturation pressure of Bolton (1980, doi:10.1175/1520-0493(1980)108<1046>)."""
-    celsius = tair - 273.15
-    saturation = 6.112 * np.exp(17.67 * celsius / (celsius + 243.5))
-    vapour = qair * psurf / 100.0 / (0.622 + 0.378 * qair)
-    return np.maximum(saturation - vapour, 0.0)
+    """hPa, not below zero."""
+    return np.maximum(saturation_vapour_pressure(tair) - vapour_pressure(qair, psurf), 0.0)
 
 
 def _decaying(rain: np.ndarray, hours: float) -> np.ndarray:

@@ -42,9 +42,7 @@ def water_stored(state: State) -> Array:
     return RHO_WATER * ((state.soil_water * _DZ).sum(0) + state.canopy_water)
 
 
-def step(
-    column: Column, state: State, air: Forcing, dt: Array, passes: int
-) -> tuple[State, Step]:
+def step(column: Column, state: State, air: Forcing, dt: Array, passes: int) -> tuple[State, Step]:
     """Advance the column by one interval of ``dt`` seconds.
 
     Fluxes see the old state; then canopy water, runoff, soil heat, soil water and freezing
@@ -155,7 +153,8 @@ def _setting(
         closed = radiation.canopy_band(r, t, leafy, air.sec_zenith, floor, floor)
         bands.append(radiation.cover(closed, column.cover, floor))
     light = radiation.shortwave(
-        *bands,
+        bands[0],
+        bands[1],
         air.direct_visible,
         air.direct_infrared,
         air.diffuse_visible,

@@ -14,7 +14,6 @@ from mdpl.lsm.matsiro.constants import (
     CP_AIR,
     L_SUB,
     L_VAP,
-    RHO_WATER,
     STEFAN_BOLTZMANN,
 )
 from mdpl.lsm.matsiro.state import Forcing, Surface
@@ -101,7 +100,7 @@ def solve_surface(
     one = jnp.ones_like(ground)
     start = Iterate(ground, canopy, transfer, co2, setting.wet_share * one, one, one)
 
-    def relaxed(_: int, last: Iterate) -> Iterate:
+    def relaxed(_pass: int, last: Iterate) -> Iterate:
         fluxes, now, _ = _fluxes(leaf, rough, setting, air, last)
         d_ground, d_canopy = _linear_step(setting, air, now, fluxes)
         bound = MAX_PASS_CHANGE
@@ -140,9 +139,7 @@ def _fluxes(
         leaf_air,
         last.co2,
     )
-    through_stomata = 1.0 / (
-        1.0 / via_canopy + moles / (leaf_state.conductance * setting.lai)
-    )
+    through_stomata = 1.0 / (1.0 / via_canopy + moles / (leaf_state.conductance * setting.lai))
     through_soil = 1.0 / (1.0 / via_ground + setting.soil_resistance)
 
     q_canopy, dq_canopy, _ = saturation_humidity(last.canopy, air.Psurf)
@@ -184,9 +181,7 @@ def _fluxes(
         d_transpiration=rate * dq_canopy,
         d_interception=wet * rho * via_canopy * dq_canopy,
     )
-    now = Iterate(
-        last.ground, last.canopy, transfer, leaf_state.co2, wet, soil_limit, root_limit
-    )
+    now = Iterate(last.ground, last.canopy, transfer, leaf_state.co2, wet, soil_limit, root_limit)
     return fluxes, now, leaf_state
 
 

@@ -39,22 +39,22 @@ def prepare(site: Site, reference_height: float) -> Forcing:
     share = np.where(sun < 0.02, 1.0, diffuse_fraction(shortwave / top))
     direct, diffuse = shortwave * (1.0 - share), shortwave * share
     lift = GRAVITY * reference_height / (R_AIR * f["Tair"])
-    columns = dict(
-        direct_visible=VISIBLE_DIRECT * direct,
-        direct_infrared=(1.0 - VISIBLE_DIRECT) * direct,
-        diffuse_visible=VISIBLE_DIFFUSE * diffuse,
-        diffuse_infrared=(1.0 - VISIBLE_DIFFUSE) * diffuse,
-        sec_zenith=1.0 / np.maximum(sun, LOWEST_COS_ZENITH),
-        LWdown=f["LWdown"],
-        Tair=f["Tair"],
-        theta=f["Tair"] * np.exp(lift * R_AIR / CP_AIR),
-        Qair=f["Qair"],
-        density=air_density(f["Tair"], f["Qair"], f["Psurf"]),
-        Wind=np.maximum(f["Wind"], WIND_FLOOR),
-        Psurf=f["Psurf"],
-        rain=np.maximum(f["Precip"], 0.0),
-        co2=f["CO2air"] * 1e-6,
-        LAI=np.maximum(f["LAI"], LAI_FLOOR),
-        valid=np.ones(len(sun)),
-    )
+    columns = {
+        "direct_visible": VISIBLE_DIRECT * direct,
+        "direct_infrared": (1.0 - VISIBLE_DIRECT) * direct,
+        "diffuse_visible": VISIBLE_DIFFUSE * diffuse,
+        "diffuse_infrared": (1.0 - VISIBLE_DIFFUSE) * diffuse,
+        "sec_zenith": 1.0 / np.maximum(sun, LOWEST_COS_ZENITH),
+        "LWdown": f["LWdown"],
+        "Tair": f["Tair"],
+        "theta": f["Tair"] * np.exp(lift * R_AIR / CP_AIR),
+        "Qair": f["Qair"],
+        "density": air_density(f["Tair"], f["Qair"], f["Psurf"]),
+        "Wind": np.maximum(f["Wind"], WIND_FLOOR),
+        "Psurf": f["Psurf"],
+        "rain": np.maximum(f["Precip"], 0.0),
+        "co2": f["CO2air"] * 1e-6,
+        "LAI": np.maximum(f["LAI"], LAI_FLOOR),
+        "valid": np.ones(len(sun)),
+    }
     return Forcing(**{name: np.asarray(x)[:, None] for name, x in columns.items()})

@@ -68,6 +68,33 @@ class Matsiro:
         data = {name: np.concatenate([p[name] for p in parts]) for name in names}
         return _dataset(data, site.time, self.name)
 
+    def simulate_each(
+        self,
+        sites: Sequence[Site],
+        values: Sequence[np.ndarray | None],
+        outputs: Sequence[str] | None = None,
+    ) -> list[xr.Dataset]:
+        """Run several towers side by side, one parameter set each; quicker than one by one.
+
+        Args:
+            values: physical values, (parameter,) for each tower; None means its defaults.
+
+        Returns:
+            for each tower what `simulate` gives, without the member axis.
+        """
+        self.equilibrate(sites)
+        names = self._names(outputs)
+        full = [self._values(s, v)[0] for s, v in zip(sites, values, strict=True)]
+        done: dict[int, xr.Dataset] = {}
+        size = engine.BATCHES[0]
+        order = sorted(range(len(sites)), key=lambda i: len(sites[i].time))
+        for first in range(0, len(order), size):
+            group = order[first : first + size]
+            some = [sites[i] for i in group]
+            runs = self._side_by_side(some, np.stack([full[i] for i in group]), names)
+            done.update(zip(group, runs, strict=True))
+        return [done[i] for i in range(len(sites))]
+
     def equilibrate(self, sites: Sequence[Site]) -> None:
         """Bring several towers to their default equilibrium side by side, and remember it."""
         todo = [s for s in sites if _key(s) not in self._equilibria]
@@ -94,12 +121,10 @@ class Matsiro:
         length = steps or len(site.time)
         fold = site.steps_per_day
         days = length // fold
-        record = Forcing(
-            *(jnp.asarray(a[: days * fold].reshape(days, fold, 1)) for a in record)
-        )
+        record = Forcing(*(jnp.asarray(a[: days * fold].reshape(days, fold, 1)) for a in record))
         state = self._equilibria[_key(site)]
         keep = engine.keep(self._names(outputs))
-        dt = float(site.step_seconds)
+        dt = jnp.asarray(float(site.step_seconds))
 
         def run(values: Array) -> dict[str, Array]:
             column = build(values, where)
@@ -148,27 +173,59 @@ class Matsiro:
             state, _ = engine.run(column, state, year, dt, (), self.passes)
         return engine.run(column, state, record, dt, names, self.passes)[1]
 
-    def _equilibrate(self, sites: Sequence[Site]) -> None:
-        places = [place(s.attributes) for s in sites]
-        years = [
-            _first_year(prepare(s, float(p.reference_height)), s)
-            for s, p in zip(sites, places, strict=True)
+    def _side_by_side(
+        self, sites: Sequence[Site], values: np.ndarray, names: tuple[str, ...]
+    ) -> list[xr.Dataset]:
+        together = _Together(sites, values)
+        states = [self._equilibria[_key(s)] for s in sites]
+        state = jax.tree.map(lambda *a: jnp.concatenate(a, axis=-1), *states)
+        for _ in range(self.member_cycles):
+            state, _ = engine.run(
+                together.column, state, together.years, together.dt, (), self.passes
+            )
+        out = engine.run(together.column, state, together.records, together.dt, names, self.passes)[
+            1
         ]
-        longest = max(y.Tair.shape[0] for y in years)
-        years = [engine.pad_time(y, longest) for y in years]
-        together = Forcing(*(np.concatenate(a, axis=1) for a in zip(*years, strict=True)))
-        values = jnp.asarray(np.stack([PARAMETERS.defaults(s.land_cover) for s in sites]))
-        column = build(values, Place(*(jnp.stack(a) for a in zip(*places, strict=True))))
-        dt = np.array([s.step_seconds for s in sites])
+        runs = []
+        for i, site in enumerate(sites):
+            own = {name: a[i : i + 1, ..., : len(site.time)] for name, a in out.items()}
+            runs.append(_dataset(own, site.time, self.name).isel(member=0))
+        return runs
+
+    def _equilibrate(self, sites: Sequence[Site]) -> None:
+        values = np.stack([PARAMETERS.defaults(s.land_cover) for s in sites])
+        together = _Together(sites, values)
         warm = np.array([float(s.forcing["Tair"].mean()) for s in sites])
         co2 = np.array(
             [float((s.forcing["CO2air"] * s.forcing["Psurf"]).mean()) * 1e-6 for s in sites]
         )
-        state = engine.start_state(column, warm, co2)
+        state = engine.start_state(together.column, warm, co2)
         for _ in range(self.default_cycles):
-            state, _ = engine.run(column, state, together, dt, (), self.passes)
+            state, _ = engine.run(
+                together.column, state, together.years, together.dt, (), self.passes
+            )
         for i, site in enumerate(sites):
             self._equilibria[_key(site)] = jax.tree.map(lambda a, i=i: a[..., i : i + 1], state)
+
+
+class _Together:
+    """Several towers as the columns of one batch, shorter records padded at their end."""
+
+    def __init__(self, sites: Sequence[Site], values: np.ndarray):
+        places = [place(s.attributes) for s in sites]
+        own = [prepare(s, float(p.reference_height)) for s, p in zip(sites, places, strict=True)]
+        self.column = build(
+            jnp.asarray(values), Place(*(jnp.stack(a) for a in zip(*places, strict=True)))
+        )
+        self.records = _stack(own)
+        self.years = _stack([_first_year(r, s) for r, s in zip(own, sites, strict=True)])
+        self.dt = np.array([s.step_seconds for s in sites])
+
+
+def _stack(records: Sequence[Forcing]) -> Forcing:
+    longest = max(r.Tair.shape[0] for r in records)
+    padded = [engine.pad_time(r, longest) for r in records]
+    return Forcing(*(np.concatenate(a, axis=1) for a in zip(*padded, strict=True)))
 
 
 def _key(site: Site) -> tuple:

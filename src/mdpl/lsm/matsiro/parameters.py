@@ -55,8 +55,8 @@ PARAMETERS = ParameterSpace(
         Parameter("leaf_heat", "1", "heat exchange of leaves (c_h)", 0.015, 0.2,
                   _by_class(.06, .06, .08, .1, .1, .08, .08, .08, .08),
                   "leaf boundary-layer theory, sheltered", "log"),
-        Parameter("leaf_nir", "1", "factor on the leaf reflectance in the near infrared", 0.7, 1.3,
-                  1.0, f"{_SIB2}; {_SPEC}"),
+        Parameter("leaf_nir", "1", "leaf reflectance in the near infrared", 0.25, 0.60,
+                  _by_class(.45, .45, .40, .35, .35, .58, .45, .58, .58), f"{_SIB2}; {_SPEC}"),
         Parameter("ground_albedo", "1", "factor on the ground albedo, both bands", 0.5, 2.5, 1.0,
                   "SiB2 0.11 / 0.225 (class 9: 0.10 / 0.15)", "log"),
         Parameter("cover", "1", "vegetated fraction of the ground (f_V)", 0.1, 1.0,
@@ -92,7 +92,6 @@ class _Class(NamedTuple):
     height: float
     base: float
     r_vis: float
-    r_nir: float
     t_vis: float
     t_nir: float
     quantum_yield: float
@@ -102,15 +101,15 @@ class _Class(NamedTuple):
 
 _TREES = (0.08, 0.98, 0.015)
 CLASSES: Mapping[int, _Class] = {
-    1: _Class(35, 1.0, .100, .45, .05, .25, *_TREES),
-    2: _Class(20, 11.5, .100, .45, .05, .25, *_TREES),
-    3: _Class(20, 10, .070, .40, .05, .15, *_TREES),
-    4: _Class(17, 8.5, .070, .35, .05, .10, *_TREES),
-    5: _Class(17, 8.5, .070, .35, .05, .10, *_TREES),
-    6: _Class(1.0, 0.1, .105, .58, .07, .25, 0.05, 0.80, 0.025),
-    7: _Class(0.5, 0.1, .100, .45, .05, .25, *_TREES),
-    8: _Class(0.6, 0.1, .105, .58, .07, .25, *_TREES),
-    9: _Class(1.0, 0.1, .105, .58, .07, .25, *_TREES),
+    1: _Class(35, 1.0, .100, .05, .25, *_TREES),
+    2: _Class(20, 11.5, .100, .05, .25, *_TREES),
+    3: _Class(20, 10, .070, .05, .15, *_TREES),
+    4: _Class(17, 8.5, .070, .05, .10, *_TREES),
+    5: _Class(17, 8.5, .070, .05, .10, *_TREES),
+    6: _Class(1.0, 0.1, .105, .07, .25, 0.05, 0.80, 0.025),
+    7: _Class(0.5, 0.1, .100, .05, .25, *_TREES),
+    8: _Class(0.6, 0.1, .105, .07, .25, *_TREES),
+    9: _Class(1.0, 0.1, .105, .07, .25, *_TREES),
 }  # fmt: skip
 """SiB2 biome values by land-cover class (1-9); heights give way to the tower's own."""
 
@@ -132,7 +131,6 @@ class Place(NamedTuple):
     reference_height: Array  # m
     canopy_height: Array  # m
     r_vis: Array
-    r_nir: Array
     t_vis: Array
     t_nir: Array
     albedo_vis: Array
@@ -186,11 +184,11 @@ def place(attributes: Mapping[str, float | str]) -> Place:
     height = float(attributes["canopy_height"])
     reference = max(float(attributes["reference_height"]), height + 2.0)
     numbers = (
-        reference, height, kind.r_vis, kind.r_nir, kind.t_vis, kind.t_nir, vis, nir,
+        reference, height, kind.r_vis, kind.t_vis, kind.t_nir, vis, nir,
         kind.quantum_yield, kind.curvature, kind.respiration, root_a, root_b,
     )  # fmt: skip
     scalars = [jnp.asarray(x, dtype=jnp.float64) for x in numbers]
-    return Place(*scalars, is_c4=jnp.asarray(land_cover == C4_CLASS))
+    return Place(*[*scalars, jnp.asarray(land_cover == C4_CLASS)])
 
 
 def root_profile(a: Array, b: Array, stretch: Array) -> Array:
@@ -231,7 +229,7 @@ def build(values: Array, where: Place) -> Column:
         canopy_height=where.canopy_height * one,
         reference_height=where.reference_height * one,
         r_vis=where.r_vis * one,
-        r_nir=where.r_nir * p["leaf_nir"],
+        r_nir=p["leaf_nir"],
         t_vis=where.t_vis * one,
         t_nir=where.t_nir * one,
         albedo_vis=where.albedo_vis * p["ground_albedo"],

@@ -83,12 +83,8 @@ def runoff(
         * thickness[0]
         / dt
     )
-    drainable = (
-        jnp.maximum(water - ice - 0.05 * porosity, 0.0) * thickness * where * RHO_WATER / dt
-    )
+    drainable = jnp.maximum(water - ice - 0.05 * porosity, 0.0) * thickness * where * RHO_WATER / dt
     wish = RHO_WATER * drainage * jnp.exp(1.0 - KS_DECAY * depth)
     base = jnp.minimum(wish * where, 0.5 * drainable)
     drawn = base.at[0].add(overflow)
-    return Runoff(
-        on_saturated, beyond, overflow, base.sum(0), rain - on_saturated - beyond, drawn
-    )
+    return Runoff(on_saturated, beyond, overflow, base.sum(0), rain - on_saturated - beyond, drawn)

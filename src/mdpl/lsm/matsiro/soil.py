@@ -84,9 +84,7 @@ def conduct(
     return jnp.stack(jnp.broadcast_arrays(*x))
 
 
-def freeze(
-    temperature: Array, water: Array, ice: Array, capacity: Array
-) -> tuple[Array, Array]:
+def freeze(temperature: Array, water: Array, ice: Array, capacity: Array) -> tuple[Array, Array]:
     """Freeze or thaw with the heat of the layer; no supercooled water.
 
     Returns:
@@ -149,14 +147,10 @@ def flow(
         lower.append(from_upper[layer - 1] if layer > 0 else zero)
         right.append(flux_below - flux_above - sink[layer])
     change = thomas(lower, diagonal, upper, right)
-    flux = [
-        up[i] + from_upper[i] * change[i] + from_lower[i] * change[i + 1] for i in range(n - 1)
-    ]
+    flux = [up[i] + from_upper[i] * change[i] + from_lower[i] * change[i + 1] for i in range(n - 1)]
     free = jnp.maximum(water - ice - SATURATION_FLOOR * porosity, 0.0) * rate - sink
     flux = [-infiltration, *_within_supply(flux, free, infiltration), zero]
-    new = [
-        water[i] + (flux[i + 1] - flux[i] - sink[i]) / rate[i] for i in range(n)
-    ]
+    new = [water[i] + (flux[i + 1] - flux[i] - sink[i]) / rate[i] for i in range(n)]
     return sweep(jnp.stack(new), porosity)
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from jax import Array
+
+Series = Any
+"""NumPy in a record on the host, `jax.Array` in a step."""
 
 
 class State(NamedTuple):
@@ -25,22 +28,22 @@ class Forcing(NamedTuple):
     `mdpl.lsm.matsiro.forcing` makes it from a tower record.
     """
 
-    direct_visible: Array  # W m-2
-    direct_infrared: Array
-    diffuse_visible: Array
-    diffuse_infrared: Array
-    sec_zenith: Array
-    LWdown: Array  # W m-2
-    Tair: Array  # K
-    theta: Array  # potential temperature of the air referred to the surface, K
-    Qair: Array  # kg kg-1
-    density: Array  # kg m-3
-    Wind: Array  # m s-1, floored
-    Psurf: Array  # Pa
-    rain: Array  # kg m-2 s-1
-    co2: Array  # mol mol-1
-    LAI: Array  # m2 m-2
-    valid: Array  # 0 in padding: the state does not move
+    direct_visible: Series  # W m-2
+    direct_infrared: Series
+    diffuse_visible: Series
+    diffuse_infrared: Series
+    sec_zenith: Series
+    LWdown: Series  # W m-2
+    Tair: Series  # K
+    theta: Series  # potential temperature of the air referred to the surface, K
+    Qair: Series  # kg kg-1
+    density: Series  # kg m-3
+    Wind: Series  # m s-1, floored
+    Psurf: Series  # Pa
+    rain: Series  # kg m-2 s-1
+    co2: Series  # mol mol-1
+    LAI: Series  # m2 m-2
+    valid: Series  # 0 in padding: the state does not move
 
 
 class Surface(NamedTuple):

@@ -122,8 +122,10 @@ def conductance(
         g_s (mol m-2 s-1) and CO2 at the leaf surface (mol mol-1).
     """
     co2_surface = air.co2 - 1.4 * net / boundary
-    y = leaf.slope * jnp.maximum(net, 1e-12) / (
-        inside * jnp.clip(co2_surface, 1.0 / air.pressure, air.co2)
+    y = (
+        leaf.slope
+        * jnp.maximum(net, 1e-12)
+        / (inside * jnp.clip(co2_surface, 1.0 / air.pressure, air.co2))
     )
     linear = boundary - y * inside - minimum
     constant = boundary * (minimum + y * air.vapour)

@@ -1,0 +1,60 @@
+"""The demonstration: hidden parameters of virtual towers, then two real towers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from mdpl import pipeline
+from mdpl.config import Config, EnsembleConfig, SitesConfig
+from mdpl.config_learning import GeneratorConfig, SurrogateConfig
+from mdpl.experiments import virtual_study
+from mdpl.progress import Progress
+from mdpl.runs import write_atomic
+
+SURROGATE = SurrogateConfig(steps=600, window_days=366)
+GENERATOR = GeneratorConfig(steps=300, window_days=366)
+
+
+def demo(folder: Path, progress: Progress) -> Path:
+    """Learn from virtual towers, show what came back, then calibrate at the towers that ship.
+
+    The virtual study stays in ``virtual/`` of the run folder, a run folder of its own; what it
+    found is copied beside the real run, whose report shows both. Given again, it goes on.
+
+    Returns:
+        path of the report.
+    """
+    place = folder / "virtual"
+    study = virtual_study.Study()
+    progress.stage("virtual towers: their hidden parameters")
+    virtual_study.make(place, study, progress)
+    virtual = virtual_config(place, study)
+    pipeline.run(virtual, place, progress)
+    for name, table in (
+        ("recovery.csv", virtual_study.recovery(place, virtual)),
+        ("excess.csv", virtual_study.excess(place, virtual)),
+    ):
+        write_atomic(folder / name, table.to_csv(index=False))
+    progress.stage("real towers")
+    return pipeline.run(real_config(), folder, progress)
+
+
+def virtual_config(folder: Path, study: virtual_study.Study) -> Config:
+    """What the pipeline is told of the virtual towers."""
+    return Config(
+        title="Virtual towers with hidden parameters",
+        sites=SitesConfig(folder=(folder / "towers").resolve(), held_out=study.held_out),
+        ensemble=EnsembleConfig(members=64),
+        surrogate=SURROGATE,
+        generator=GENERATOR,
+    )
+
+
+def real_config() -> Config:
+    """A quick calibration at the towers that come with MdPL."""
+    return Config(
+        title="MdPL demo: FR-Hes and US-Tw3",
+        ensemble=EnsembleConfig(members=64),
+        surrogate=SURROGATE,
+        generator=GENERATOR,
+    )
