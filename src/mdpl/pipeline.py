@@ -185,12 +185,12 @@ def _ensemble(job: Job, folder: RunFolder, progress: Progress, counts: dict[str,
 
 def _surrogate(job: Job, folder: RunFolder, progress: Progress, counts: dict[str, int]) -> None:
     store = EnsembleStore(folder / "ensemble.zarr")
-    tensors = _tensors(job, folder)
+    seen_by_surrogate = tensors(job, folder)
     seen, unseen = [], []
     for site in job.training:
         made = store.site(site.code)
         runs = surrogate_training.TowerRuns(
-            tensors[site.code],
+            seen_by_surrogate[site.code],
             made.unit[made.usable],
             {task: made.read(task, made.usable) for task in job.config.tasks},
         )
@@ -211,14 +211,14 @@ def _surrogate(job: Job, folder: RunFolder, progress: Progress, counts: dict[str
 
 def _calibrate(job: Job, folder: RunFolder, progress: Progress, counts: dict[str, int]) -> None:
     surrogate = load_surrogate(folder / "surrogate/surrogate.eqx")
-    tensors = _tensors(job, folder)
+    seen_by_surrogate = tensors(job, folder)
     towers = []
     for site in job.training:
         observed = _load(folder / f"observations/{site.code}.nc")
         inside = scoring.masks(observed)["calibration"]
         towers.append(
             TowerObservations(
-                tensors[site.code],
+                seen_by_surrogate[site.code],
                 learning.describe(site),
                 {task: observed[task].values for task in surrogate.tasks},
                 {
@@ -242,7 +242,7 @@ def _calibrate(job: Job, folder: RunFolder, progress: Progress, counts: dict[str
     for site in job.sites:
         if site.code not in found.unit:
             continue
-        guess = surrogate.predict(tensors[site.code], found.unit[site.code])
+        guess = surrogate.predict(seen_by_surrogate[site.code], found.unit[site.code])
         series = {task: ("time", guess[:, i]) for i, task in enumerate(surrogate.tasks)}
         rows.append(_score(job, site, "surrogate", xr.Dataset(series, {"time": site.time})))
     every = pd.concat(rows)
@@ -297,7 +297,8 @@ STAGES: dict[str, Callable[[Job, RunFolder, Progress, dict[str, int]], None]] = 
 """Stage name -> what does it, in order."""
 
 
-def _tensors(job: Job, folder: RunFolder) -> dict[str, SiteTensors]:
+def tensors(job: Job, folder: RunFolder) -> dict[str, SiteTensors]:
+    """What the surrogate sees of each tower, by code; needs the default runs."""
     names = list(dict.fromkeys((*job.config.tasks, *STATE)))
     made = {}
     for site in job.sites:

@@ -180,15 +180,24 @@ def _season(site: Site, days: int) -> int:
     return int(np.argmax(np.where(rain >= 1, sun, -np.inf)))
 
 
+def true_fluxes(folder: Path, code: str) -> xr.Dataset:
+    """What a virtual tower would have measured without noise and gaps."""
+    with xr.open_dataset(folder / f"truth/{code}.nc") as file:
+        return file.load()
+
+
 def _truth_scores(folder: Path, config: Config) -> list[pd.DataFrame]:
-    tables = []
-    for site in open_sites(config.sites.folder, None):
-        with xr.open_dataset(folder / f"truth/{site.code}.nc") as file:
-            truth = file.load()
-        tables.append(
-            scoring.score(site, "truth", truth, FLUXES, config.sites.flux, split(site.time))
+    return [
+        scoring.score(
+            site,
+            "truth",
+            true_fluxes(folder, site.code),
+            FLUXES,
+            config.sites.flux,
+            split(site.time),
         )
-    return tables
+        for site in open_sites(config.sites.folder, None)
+    ]
 
 
 def _sensitivity(folder: Path, config: Config) -> pd.Series:

@@ -79,9 +79,7 @@ def test_reference_day():
 )
 def test_reference_nights(wind, expected):
     s = advance(200, night=True, wind=wind)[1].surface
-    np.testing.assert_allclose(
-        [s.sensible[0], s.latent[0], s.longwave_up[0]], expected, atol=1e-3
-    )
+    np.testing.assert_allclose([s.sensible[0], s.latent[0], s.longwave_up[0]], expected, atol=1e-3)
 
 
 def test_eight_passes_are_near_convergence():
@@ -101,7 +99,8 @@ def stress_weather(steps, columns, rng):
     lai = np.maximum(rng.choice([0, 0.3, 3, 8], (1, columns)) * np.ones((steps, 1)), 1e-3)
     return Forcing(
         *(jnp.asarray(x) for x in (
-            0.3 * sun, 0.35 * sun, 0.19 * sun, 0.16 * sun, 1 / rng.uniform(0.05, 1, (steps, columns)),
+            0.3 * sun, 0.35 * sun, 0.19 * sun, 0.16 * sun,
+            1 / rng.uniform(0.05, 1, (steps, columns)),
             u(100, 450), t, t * np.exp(9.81 * 30 / (1004.6 * t)), q,
             9e4 / (287.04 * t * (1 + 0.608 * q)), np.maximum(rng.weibull(1.5, t.shape) * 4, 0.5),
             9e4 + 0 * t, rain, 400e-6 + 0 * t, lai, 1 + 0 * t,
@@ -109,10 +108,17 @@ def stress_weather(steps, columns, rng):
     )  # fmt: skip
 
 
+def every_class(columns):
+    """Places of the nine land-cover classes in turn."""
+    places = [parameters.place({**PLACE, "land_cover": 1 + i % 9}) for i in range(columns)]
+    return parameters.Place(*(jnp.stack(a) for a in zip(*places, strict=True)))
+
+
 def test_budgets_close_in_any_weather_with_any_parameters():
     rng, steps, columns = np.random.default_rng(0), 300, 200
     values = PARAMETERS.from_unit(rng.random((columns, len(PARAMETERS))))
-    column = parameters.build(jnp.asarray(values), parameters.place(PLACE))
+    values[: 2**4] = PARAMETERS.from_unit(rng.integers(0, 2, (2**4, len(PARAMETERS))))
+    column = parameters.build(jnp.asarray(values), every_class(columns))
     state = jax.tree.map(lambda a: jnp.repeat(a, columns, axis=-1), reference_state())
     state = state._replace(
         soil_water=0.45 * jnp.asarray(rng.uniform(0.03, 1.0, (5, columns))),

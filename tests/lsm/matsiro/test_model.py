@@ -48,6 +48,19 @@ def test_member_results_do_not_depend_on_the_batch(model, wet_summer):
     np.testing.assert_allclose(together["Qle"][7], alone["Qle"][0], atol=1e-6)
 
 
+def test_towers_side_by_side_run_as_if_alone(model, wet_summer):
+    base = open_sites(None, ["US-Tw3"])[0]
+    short = virtual_forcing(base, "V-Dry", draw_climates(1, seed=4)[0], first_day=200, days=9)
+    values = PARAMETERS.from_unit(np.full(len(PARAMETERS), 0.4))
+    outputs = ["Qle", "Qh", "SoilMoist"]
+    longer, shorter = model.simulate_each([wet_summer, short], [None, values], outputs)
+    for site, given, together in ((wet_summer, None, longer), (short, values, shorter)):
+        alone = model.simulate(site, given, outputs).isel(member=0)
+        for name in outputs:
+            np.testing.assert_allclose(together[name], alone[name], atol=1e-6)
+        np.testing.assert_array_equal(together["time"].values, site.time)
+
+
 def test_values_outside_bounds_are_refused_by_name(model, wet_summer):
     values = PARAMETERS.defaults(wet_summer.land_cover)
     values[PARAMETERS.names.index("vmax")] = 999
@@ -62,7 +75,9 @@ def test_reverse_mode_agrees_with_central_differences(model, wet_summer):
     run = model.differentiable(wet_summer, steps=4 * 48)
     base = PARAMETERS.to_unit(PARAMETERS.defaults(wet_summer.land_cover))
     base = jnp.asarray(np.clip(base, 0.05, 0.95))
-    low, high, log = (jnp.asarray(x) for x in (PARAMETERS.lower, PARAMETERS.upper, PARAMETERS.is_log))
+    low, high, log = (
+        jnp.asarray(x) for x in (PARAMETERS.lower, PARAMETERS.upper, PARAMETERS.is_log)
+    )
 
     def means(unit):
         linear = low + unit * (high - low)

@@ -151,9 +151,7 @@ def test_water_table_and_base_flow():
     shallow = full.at[0].set(0.3)
     for top in (-0.01, -0.03):
         result = out(0.0, shallow, jnp.full((5, 1), top))
-        np.testing.assert_allclose(
-            result.base_flow, 1e-5 * np.exp(1 + KS_DECAY * top), rtol=1e-12
-        )
+        np.testing.assert_allclose(result.base_flow, 1e-5 * np.exp(1 + KS_DECAY * top), rtol=1e-12)
 
 
 def test_runoff_accounts_for_all_rain():
@@ -166,6 +164,4 @@ def test_runoff_accounts_for_all_rain():
         )
         total = parts.into_soil + parts.saturation_excess + parts.infiltration_excess
         np.testing.assert_allclose(total, rain, atol=1e-15)
-        np.testing.assert_allclose(
-            parts.drawn.sum(0), parts.base_flow + parts.overflow, atol=1e-15
-        )
+        np.testing.assert_allclose(parts.drawn.sum(0), parts.base_flow + parts.overflow, atol=1e-15)

@@ -98,10 +98,12 @@ def test_ten_steps_solve_random_leaves(c4):
     @partial(jax.jit, static_argnums=0)
     def solved(steps):
         first, rest = jnp.full(n, 28.0), steps // 2
+
         def again(_, co2):
             return stomata.solve_leaf(
                 plant, cap, mean, plant.intercept * jnp.maximum(stress, 0.1), g_l, t, here, co2, 2
             ).co2
+
         return jax.lax.fori_loop(0, rest, again, first)
 
     error = np.abs(np.asarray(solved(10) - solved(80)))

@@ -39,9 +39,7 @@ def test_no_leaves_is_bare_ground():
 
 def test_neutral_limit_is_the_logarithmic_law(forest):
     neutral = turbulence.neutral(forest)
-    np.testing.assert_allclose(
-        neutral.momentum, (VON_KARMAN / forest.momentum) ** 2, rtol=1e-13
-    )
+    np.testing.assert_allclose(neutral.momentum, (VON_KARMAN / forest.momentum) ** 2, rtol=1e-13)
     still = turbulence.stratified(forest, neutral, *f64(0, 0, 3))
     np.testing.assert_allclose(still, neutral, rtol=1e-12)
 

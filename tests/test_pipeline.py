@@ -1,0 +1,151 @@
+"""The main job on small virtual towers: whole, cut at every stage, and refused."""
+
+from contextlib import contextmanager
+
+import netCDF4
+import numpy as np
+import pandas as pd
+import pytest
+
+from mdpl import pipeline
+from mdpl.check import examine
+from mdpl.config import Config, EnsembleConfig, ModelConfig, SitesConfig
+from mdpl.config_learning import GeneratorConfig, SurrogateConfig
+from mdpl.ensemble.store import EnsembleStore
+from mdpl.errors import ConfigError, RunError
+from mdpl.experiments import virtual_study
+from mdpl.progress import SilentProgress
+
+STUDY = virtual_study.Study(trained=2, unseen=1, days=24, seed=3)
+QUICK = {"steps": 8, "days_per_batch": 10, "checkpoint_every": 100}
+
+
+@pytest.fixture(scope="module")
+def towers(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("study")
+    virtual_study.make(folder, STUDY, SilentProgress())
+    return folder / "towers"
+
+
+@pytest.fixture(scope="module")
+def config(towers):
+    return Config(
+        sites=SitesConfig(folder=towers, held_out=STUDY.held_out),
+        model=ModelConfig(default_cycles=1, member_cycles=0),
+        ensemble=EnsembleConfig(members=8),
+        surrogate=SurrogateConfig(hidden=6, width=8, tower=4, **QUICK),
+        generator=GeneratorConfig(evaluate_every=4, **QUICK),
+    )
+
+
+@pytest.fixture(scope="module")
+def whole(config, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("whole") / "run"
+    pipeline.run(config, folder, SilentProgress())
+    return folder
+
+
+class Cut:
+    """Interrupts a piece of work at its second step."""
+
+    def __init__(self, description):
+        self.description, self.fell = description, False
+
+    def stage(self, name):
+        pass
+
+    @contextmanager
+    def task(self, description, total):
+        done = 0
+
+        class Bar:
+            def advance(_, n):
+                nonlocal done
+                done += n
+                if description == self.description and done >= min(2, total):
+                    self.fell = True
+                    raise KeyboardInterrupt
+
+            def note(_, text):
+                pass
+
+        yield Bar()
+
+
+def test_a_run_leaves_what_was_promised(whole, config):
+    scores = pd.read_csv(whole / "scores.csv")
+    assert list(scores.columns) == [
+        "site", "pft", "model", "flux", "resolution", "period", "metric", "value", "n",
+    ]  # fmt: skip
+    assert set(scores["model"]) == {"default", "mdpl"}
+    assert set(scores["site"]) == set(STUDY.codes)
+    parameters = pd.read_csv(whole / "parameters.csv")
+    assert len(parameters) == 15 * len(STUDY.codes)
+    assert (parameters["value"] >= parameters["lower"]).all()
+    assert (parameters["value"] <= parameters["upper"]).all()
+    page = (whole / "report.html").read_text(encoding="utf-8")
+    assert all(code in page for code in STUDY.codes)
+    assert "VT-02" in STUDY.held_out
+    assert not (whole / "promised.csv").read_text().startswith("VT")
+    findings = examine(config)
+    timings = pd.read_json(whole / "timings.json").T
+    assert findings.lsm_runs == timings["lsm_runs"].sum() == 2 * 8 + 3 + 3
+    assert findings.models == timings["models_trained"].sum() == 2
+    assert findings.problems == []
+
+
+@pytest.mark.slow
+def test_cut_in_every_stage_and_taken_up_equals_uncut(whole, config, tmp_path):
+    folder = tmp_path / "run"
+    for piece in (
+        "default runs",
+        "land-model runs",
+        "surrogate",
+        "generator",
+        "land model at the learnt parameters",
+    ):
+        progress = Cut(piece)
+        with pytest.raises(KeyboardInterrupt):
+            pipeline.run(config, folder, progress)
+        assert progress.fell
+    pipeline.run(config, folder, SilentProgress())
+    for name in ("parameters.csv", "scores.csv", "promised.csv", "surrogate/fidelity.csv"):
+        assert (folder / name).read_text() == (whole / name).read_text(), name
+    for code in set(STUDY.codes) - set(STUDY.held_out):
+        a, b = (EnsembleStore(f / "ensemble.zarr").site(code) for f in (folder, whole))
+        np.testing.assert_array_equal(a.read("Qle", a.usable), b.read("Qle", b.usable))
+
+
+def test_a_stage_alone_needs_those_before_it(whole, config, tmp_path):
+    (whole / "report.html").unlink()
+    pipeline.run_stage("report", whole, SilentProgress())
+    assert (whole / "report.html").is_file()
+    folder = tmp_path / "run"
+    with pytest.raises(RunError, match="not a run folder"):
+        pipeline.run_stage("evaluate", folder, SilentProgress())
+
+
+def test_changed_data_or_settings_are_not_mixed_in(whole, config, towers):
+    other = config.model_copy(update={"ensemble": EnsembleConfig(members=16)})
+    with pytest.raises(RunError, match=r"ensemble.members: 8 there, 16 here"):
+        pipeline.run(other, whole, SilentProgress())
+    flux = next(towers.glob("VT-01*_Flux.nc"))
+    before = flux.read_bytes()
+    try:
+        with netCDF4.Dataset(flux, "a") as file:
+            file["Qle"][5] = 1.0
+        with pytest.raises(RunError, match="VT-01"):
+            pipeline.run(config, whole, SilentProgress())
+    finally:
+        flux.write_bytes(before)
+
+
+def test_what_cannot_be_learnt_from_is_refused_before_any_work(config):
+    every = config.sites.model_copy(update={"held_out": STUDY.codes})
+    with pytest.raises(ConfigError, match="every tower is held out"):
+        pipeline.open_job(config.model_copy(update={"sites": every}))
+    wrong = config.sites.model_copy(update={"held_out": ("XX-Nix",)})
+    assert "XX-Nix" in examine(config.model_copy(update={"sites": wrong})).problems[0]
+    greedy = config.model_copy(update={"tasks": ("Qle", "Qh", "GPP")})
+    with pytest.raises(ConfigError, match="no measured GPP to learn from"):
+        pipeline.open_job(greedy)
