@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 
+from mdpl.errors import ModelError
 from mdpl.lsm.matsiro.model import Matsiro
 from mdpl.runs import writing
 from mdpl.sites.catalogue import open_sites
@@ -41,3 +43,46 @@ def simulate_to_file(
     with writing(out):
         dataset.to_netcdf(out)
     return dataset
+
+
+def assignments(texts: Sequence[str]) -> dict[str, float]:
+    """Read ``NAME=VALUE`` texts.
+
+    Raises:
+        ModelError: a text of another form.
+    """
+    values = {}
+    for text in texts:
+        name, equals, number = text.partition("=")
+        try:
+            values[name.strip()] = float(number)
+        except ValueError:
+            equals = ""
+        if not equals or not name.strip():
+            raise ModelError(f"--set {text}: expected NAME=VALUE with a number, such as vmax=60")
+    return values
+
+
+def from_table(path: Path, code: str) -> dict[str, float]:
+    """Parameters of one tower from a CSV table.
+
+    Args:
+        path: columns ``parameter`` and ``value``, and ``site`` if it is of several towers.
+
+    Raises:
+        ModelError: the file is missing, has other columns, or nothing for this tower.
+    """
+    try:
+        table = pd.read_csv(path)
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{path}: expected a table of parameters (CSV); {error}") from error
+    if not {"parameter", "value"} <= set(table.columns):
+        raise ModelError(
+            f"{path}: expected columns parameter and value, found {', '.join(table.columns)}"
+        )
+    if "site" in table:
+        known = sorted(set(table["site"].astype(str)))
+        table = table[table["site"] == code]
+        if table.empty:
+            raise ModelError(f"{path}: no parameters of tower {code}; there are {', '.join(known)}")
+    return dict(zip(table["parameter"].astype(str), table["value"].astype(float), strict=True))

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import xarray as xr
+import yaml
 
 from mdpl.errors import RunError
 from mdpl.evaluation.scores import COLUMNS, gains, masks
@@ -26,6 +27,7 @@ PARAMETER_COLUMNS = (
     "upper",
     "unit",
 )
+EXCESS = ("default", "learnt", "floor", "removed")
 MASK = "measured steps only (qc = 0)"
 NEEDED = ("config.yaml", "manifest.json", "sites.json", "parameters.csv", "scores.csv")
 
@@ -88,6 +90,7 @@ class Contents:
     promised: pd.DataFrame
     fidelity: pd.DataFrame
     recovery: pd.DataFrame
+    excess: pd.DataFrame
     learnt: str
     variant: str
 
@@ -100,6 +103,13 @@ class Contents:
     def fluxes(self) -> list[str]:
         """Fluxes with at least one scored value, in the order of ``scores.csv``."""
         return list(dict.fromkeys(self.scores.loc[self.scores["n"] > 0, "flux"]))
+
+    @property
+    def targeted(self) -> list[str]:
+        """Fluxes that were learnt from; all of them if the configuration does not say."""
+        settings = yaml.safe_load(self.config)
+        tasks = settings.get("tasks") if isinstance(settings, dict) else None
+        return [flux for flux in self.fluxes if not tasks or flux in tasks]
 
     @property
     def pfts(self) -> list[str]:
@@ -137,6 +147,7 @@ def read(folder: Path) -> Contents:
             folder / "surrogate" / "fidelity.csv", ("site", "task", "metric", "value")
         ),
         recovery=_optional(folder / "recovery.csv", ("site", "parameter", "truth", "learnt")),
+        excess=_optional(folder / "excess.csv", ("site", "role", "flux", *EXCESS)),
         learnt=_learnt(scores, folder),
         variant=" and ".join(sorted({a["variant"] for a in about.values() if "variant" in a})),
     )

@@ -44,6 +44,7 @@ class Headline:
     worse: int
     towers: int
     good: bool
+    targeted: bool
 
 
 def build(folder: Path) -> Path:
@@ -81,12 +82,15 @@ def _page(contents: Contents) -> dict[str, Any]:
         "version": __version__,
         "contents": contents,
         "headlines": [_headline(contents, flux) for flux in contents.fluxes],
-        "fluxes": {flux: long_name(flux) for flux in contents.fluxes},
+        "fluxes": list(contents.fluxes),
+        "targets": [long_name(flux) for flux in contents.targeted],
         "totals": _totals(contents),
         "provenance": list(tables.flat(contents.manifest)),
         "tables": _tables(contents),
         "pictures": _pictures(contents),
         "towers": list(_tower_pictures(contents)),
+        "removed": list(tables.removed(contents)),
+        "virtual": (contents.folder / "virtual" / "report.html").is_file(),
     }
 
 
@@ -104,6 +108,7 @@ def _tables(contents: Contents) -> dict[str, Table]:
         (tables.promised, contents.promised),
         (tables.fidelity, contents.fidelity),
         (tables.recovery, contents.recovery),
+        (tables.excess, contents.excess),
     ):
         if len(source):
             made.append(make(contents))
@@ -160,7 +165,10 @@ def _picture(contents: Contents, plot: Plot, pdf: bool = False) -> Picture:
 
 def _headline(contents: Contents, flux: str) -> Headline:
     median, better, worse, towers = tables.better_and_worse(contents, flux)
-    return Headline(flux, long_name(flux), percent(median), better, worse, towers, median > 0)
+    targeted = flux in contents.targeted
+    return Headline(
+        flux, long_name(flux), percent(median), better, worse, towers, median > 0, targeted
+    )
 
 
 def _totals(contents: Contents) -> dict[str, str]:

@@ -235,16 +235,40 @@ def fidelity(contents: Contents) -> Table:
 def recovery(contents: Contents) -> Table:
     """Rank correlation of learnt and true parameters of virtual towers."""
     rows = []
+    known = "sensitivity" in contents.recovery
     for name, group in contents.recovery.groupby("parameter", sort=False):
         held = held_out(group)
         parts = (group[held], group[~held])
         cells = [_text(str(name), "key")]
+        cells += [_num(group["sensitivity"].iloc[0])] if known else []
         for part in parts:
             cells += [_num(rank_correlation(part)), _whole(len(part))]
         rows.append(Row(tuple(cells)))
-    heads = ("Parameter", "ρ never trained on", "n", "ρ trained on", "n")
+    first = ("Parameter", "Sensitivity") if known else ("Parameter",)
+    heads = (*first, "ρ never trained on", "n", "ρ trained on", "n")
     caption = "Spearman's rank correlation of learnt and true parameters over virtual towers"
     return Table("recovery", caption, heads, tuple(rows), csv_uri(contents.recovery))
+
+
+def excess(contents: Contents) -> Table:
+    """RMSE of default, learnt and true runs at virtual towers, never trained on first."""
+    rows = []
+    for p in contents.excess.sort_values(["role", "site"], kind="stable").to_dict("records"):
+        cells = [_text(p["site"], "key"), _text(str(p["role"]).replace("_", " "))]
+        cells += [_text(p["flux"]), *(_num(p[name]) for name in ("default", "learnt", "floor"))]
+        rows.append(Row((*cells, _percent(p["removed"]))))
+    heads = ("Tower", "Role", "Flux", "RMSE default", "learnt", "true parameters", "Excess removed")
+    caption = "RMSE of the land model at virtual towers (native resolution, W m-2)"
+    return Table("excess", caption, heads, tuple(rows), csv_uri(contents.excess))
+
+
+def removed(contents: Contents) -> Iterable[tuple[str, str, int]]:
+    """Flux, share of the excess RMSE removed over all towers never trained on, their number."""
+    table = contents.excess
+    judged = table[table["role"] == "held_out"]
+    for flux, group in judged.groupby("flux", sort=True):
+        left = (group["learnt"] - group["floor"]).sum() / (group["default"] - group["floor"]).sum()
+        yield str(flux), f"{100 * (1 - left):.0f} %", len(group)
 
 
 def stages(contents: Contents) -> Table:

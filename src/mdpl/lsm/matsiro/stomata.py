@@ -99,7 +99,7 @@ def smooth_min(a: Array, b: Array, curvature: Array) -> Array:
 
 def assimilation(leaf: Leaf, cap: Capacity, co2: Array) -> Array:
     """Gross photosynthesis of the top leaf at internal CO2 ``co2`` (Pa), mol m-2 s-1."""
-    excess = co2 - cap.gamma
+    excess = jnp.maximum(co2 - cap.gamma, 0.0)  # none above 65 C, where gamma exceeds the air's
     w_c = jnp.where(leaf.is_c4, cap.rubisco, cap.rubisco * excess / (co2 + cap.michaelis))
     w_e = jnp.where(leaf.is_c4, cap.light, cap.light * excess / (co2 + 2.0 * cap.gamma))
     w_s = jnp.where(leaf.is_c4, cap.sink * co2, cap.sink)
@@ -155,7 +155,7 @@ def solve_leaf(
         guess: c_i to start from, Pa.
     """
     inside = saturation_pressure(temperature) / air.pressure
-    low = 0.9 * cap.gamma + 0.01
+    low = cap.gamma + 0.01
     high = 1.2 * air.co2 * air.pressure
 
     def implied(co2: Array) -> tuple[Array, tuple[Array, Array]]:

@@ -1,0 +1,250 @@
+"""The command line, ``mdpl``: says in words what went wrong, or where to look when it went well."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from mdpl import __version__
+from mdpl.errors import MdplError, RunError
+
+if TYPE_CHECKING:
+    from mdpl.progress import Progress
+
+app = typer.Typer(
+    help="Calibrate a land surface model at flux towers by learning (MdPL).",
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+)
+_out = Console(soft_wrap=True)
+_err = Console(stderr=True, soft_wrap=True)
+
+ConfigFile = Annotated[Path, typer.Argument(metavar="CONFIG", help="configuration (YAML)")]
+RunFolderArgument = Annotated[Path, typer.Argument(metavar="RUN", help="run folder")]
+SitesFolder = Annotated[
+    Path | None,
+    typer.Option("--sites", help="folder of PLUMBER2 pairs; without it, the towers that ship"),
+]
+
+
+@app.callback(invoke_without_command=True)
+def _version(
+    version: Annotated[bool, typer.Option("--version", help="show the version and stop")] = False,
+) -> None:
+    if version:
+        _out.print(f"mdpl {__version__}")
+        raise typer.Exit
+
+
+@app.command()
+def init(
+    out: Annotated[Path, typer.Option("--out", help="configuration to write")],
+    sites: SitesFolder = None,
+    site: Annotated[
+        list[str] | None, typer.Option("--site", help="tower code, may be repeated; default all")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="overwrite an existing file")] = False,
+) -> None:
+    """Write a commented configuration."""
+    from mdpl.config import template
+    from mdpl.runs import write_atomic
+    from mdpl.sites.catalogue import open_sites
+
+    if out.exists() and not force:
+        raise RunError(f"{out}: exists already; choose another --out, or add --force")
+    found = open_sites(sites, site)
+    write_atomic(out, template(sites.resolve() if sites else None, site))
+    codes = ", ".join(s.code for s in found)
+    _say(f"{out}: {len(found)} towers ({codes})")
+    _say(f"next: mdpl check {out}")
+
+
+@app.command()
+def check(config: ConfigFile) -> None:
+    """Say what a configuration would run, and what is wrong with its data."""
+    from mdpl.check import examine
+    from mdpl.config import load
+
+    findings = examine(load(config))
+    if findings.towers:
+        table = Table(title=f"{len(findings.towers)} towers")
+        columns = list(dict.fromkeys(k for row in findings.towers for k in row))
+        for name in columns:
+            table.add_column(name)
+        for row in findings.towers:
+            table.add_row(*(escape(str(row.get(name, ""))) for name in columns))
+        _out.print(table)
+    for note in findings.notes:
+        _say(f"note: {note}")
+    if findings.problems:
+        raise MdplError("\n".join(findings.problems))
+    _say(
+        f"would run {findings.lsm_runs:,} land-model simulations and train {findings.models} models"
+    )
+
+
+@app.command()
+def run(
+    config: ConfigFile,
+    out: Annotated[Path, typer.Option("--out", metavar="RUN", help="run folder")],
+) -> None:
+    """Do everything: ensemble, surrogate, generator, land model again, scores, report.
+
+    Given again, it goes on where it stopped.
+    """
+    from mdpl import pipeline
+    from mdpl.config import load
+
+    with _resumable():
+        _finish(pipeline.run(load(config), out, _progress()))
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option("--out", metavar="RUN", help="run folder")] = Path(
+        "mdpl-demo"
+    ),
+) -> None:
+    """Recover hidden parameters of virtual towers, then calibrate at two real ones."""
+    from mdpl.experiments.demo import demo as make
+
+    with _resumable():
+        _finish(make(out, _progress()))
+
+
+@app.command()
+def ensemble(folder: RunFolderArgument) -> None:
+    """Run the land model with default and perturbed parameters."""
+    _stage("ensemble", folder)
+
+
+@app.command()
+def surrogate(folder: RunFolderArgument) -> None:
+    """Train the surrogate on the ensemble."""
+    _stage("surrogate", folder)
+
+
+@app.command()
+def calibrate(folder: RunFolderArgument) -> None:
+    """Train the parameter generator through the surrogate."""
+    _stage("calibrate", folder)
+
+
+@app.command()
+def evaluate(folder: RunFolderArgument) -> None:
+    """Run the land model with the learnt parameters, and score it."""
+    _stage("evaluate", folder)
+
+
+@app.command()
+def report(folder: RunFolderArgument) -> None:
+    """Write the report of a run."""
+    _stage("report", folder)
+    _finish(folder / "report.html")
+
+
+@app.command()
+def simulate(
+    code: Annotated[str, typer.Argument(metavar="SITE", help="tower code")],
+    out: Annotated[Path, typer.Option("--out", help="NetCDF file to write")],
+    sites: SitesFolder = None,
+    assign: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="a parameter, may be repeated"),
+    ] = None,
+    parameters: Annotated[
+        Path | None,
+        typer.Option(
+            help="CSV with columns parameter and value (and site), such as parameters.csv"
+        ),
+    ] = None,
+) -> None:
+    """Run the land model once at one tower."""
+    from mdpl.simulation import assignments, from_table, simulate_to_file
+
+    values = from_table(parameters, code) if parameters else {}
+    values |= assignments(assign or [])
+    with _out.status(f"{code}: spin-up and run"):
+        dataset = simulate_to_file(code, sites, values, out)
+    table = Table(title=f"{code}: means over {dataset.sizes['time']:,} steps")
+    for heading in ("variable", "mean", "unit", ""):
+        table.add_column(heading)
+    for name in ("Qle", "Qh", "Rnet", "Qg", "GPP", "TVeg", "ESoil", "ECanop", "AvgSurfT"):
+        about = dataset[name].attrs
+        table.add_row(
+            name, f"{float(dataset[name].mean()):.4g}", about["units"], about["long_name"]
+        )
+    _out.print(table)
+    _say(str(out))
+
+
+def main() -> None:
+    """Entry point: a user's mistake ends in one message and exit code 1."""
+    try:
+        app()
+    except MdplError as error:
+        if os.environ.get("MDPL_DEBUG"):
+            raise
+        _complain(f"error: {error}")
+        sys.exit(1)
+
+
+@contextmanager
+def _resumable() -> Iterator[None]:
+    """Tell a user who interrupts (exit code 130) that nothing is lost."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        _complain("interrupted; the same command goes on from here")
+        raise typer.Exit(130) from None
+
+
+def _stage(name: str, folder: Path) -> None:
+    from mdpl import pipeline
+
+    with _resumable():
+        pipeline.run_stage(name, folder, _progress())
+
+
+def _progress() -> Progress:
+    from mdpl.progress import RichProgress
+
+    _keep_compiled()
+    return RichProgress(_err)
+
+
+def _keep_compiled() -> None:
+    """Let compiled programs outlive the process, where the user's cache can be written."""
+    import jax
+
+    base = os.environ.get("XDG_CACHE_HOME")
+    folder = (Path(base) if base else Path.home() / ".cache") / "mdpl" / "jax"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return
+    if os.access(folder, os.W_OK) and not os.environ.get("JAX_COMPILATION_CACHE_DIR"):
+        jax.config.update("jax_compilation_cache_dir", str(folder))
+
+
+def _finish(page: Path) -> None:
+    _say("report:")
+    _say(str(page))
+
+
+def _say(text: str) -> None:
+    _out.print(text, markup=False, highlight=False)
+
+
+def _complain(text: str) -> None:
+    _err.print(text, markup=False, highlight=False)
