@@ -27,7 +27,7 @@ import xarray as xr
 
 from mdpl.sites.attributes import describe, saturation_vapour_pressure, specific_humidity
 from mdpl.sites.catalogue import EMBEDDED
-from mdpl.sites.plumber2 import write_pair
+from mdpl.sites.plumber2_writing import write_pair
 from mdpl.sites.site import FORCING, UNITS, Site
 from mdpl.sites.solar import cos_zenith
 
@@ -188,8 +188,7 @@ def write_tower(
         "site_name": str(place["name"]),
         "license": f"{place['license']}; see NOTICE.md beside this file",
         "QC_flag_descriptions": (
-            "0 measured, 1 interpolated, 5 mean of the same time of day, "
-            "101 synthesised"
+            "0 measured, 1 interpolated, 5 mean of the same time of day, 101 synthesised"
         ),
     }
     return write_pair(site, folder, network, forcing_qc=flags, notes=notes, dtype="f4")

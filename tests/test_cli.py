@@ -15,7 +15,7 @@ import yaml
 from mdpl import __version__
 from mdpl.config import Config, load
 from mdpl.sites.catalogue import open_sites
-from mdpl.sites.plumber2 import write_pair
+from mdpl.sites.plumber2_writing import write_pair
 from mdpl.sites.virtual import draw_climates, observe, virtual_forcing
 
 

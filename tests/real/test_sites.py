@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from mdpl.sites.catalogue import open_sites
-from mdpl.sites.plumber2 import find_pairs, read_pair, write_pair
+from mdpl.sites.plumber2 import find_pairs, read_pair
+from mdpl.sites.plumber2_writing import write_pair
 from mdpl.sites.qc import measured, measured_share
 from mdpl.sites.site import FORCING, Site
 from mdpl.sites.solar import cos_zenith

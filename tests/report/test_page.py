@@ -179,3 +179,28 @@ def test_the_same_folder_gives_the_same_page(run_folder, tmp_path):
     folder = copy(run_folder, tmp_path / "twice")
     first = build(folder).read_bytes()
     assert build(folder).read_bytes() == first
+
+
+def test_excess_removed_is_that_of_towers_never_trained_on(run_folder, tmp_path):
+    folder = tmp_path / "run"
+    shutil.copytree(run_folder, folder)
+    rows = [
+        ("V00", "held_out", "Qle", 40.0, 25.0, 20.0, 0.75),
+        ("V01", "held_out", "Qle", 30.0, 25.0, 20.0, 0.5),
+        ("V07", "train", "Qle", 50.0, 20.0, 20.0, 1.0),
+    ]
+    columns = ["site", "role", "flux", "default", "learnt", "floor", "removed"]
+    pd.DataFrame(rows, columns=columns).to_csv(folder / "excess.csv", index=False)
+    page = Reader(build(folder).read_text(encoding="utf-8"))
+    text = " ".join(" ".join(page.text).split())
+    assert "removed 67 % of the default run's excess RMSE in Qle (2 towers" in text
+    assert [cells[0] for _, cells in page.table_rows("excess")] == ["V00", "V01", "V07"]
+
+
+def test_a_flux_nothing_was_learnt_from_is_said_to_be(run_folder, tmp_path):
+    folder = tmp_path / "run"
+    shutil.copytree(run_folder, folder)
+    (folder / "config.yaml").write_text("tasks: [Qle]\n")
+    text = " ".join(" ".join(Reader(build(folder).read_text(encoding="utf-8")).text).split())
+    assert "Sensible heat Qh, not learnt from" in text
+    assert "Latent heat Qle, not learnt from" not in text

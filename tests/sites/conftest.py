@@ -11,7 +11,7 @@ import pytest
 import xarray as xr
 
 from mdpl.sites.attributes import describe
-from mdpl.sites.plumber2 import write_pair
+from mdpl.sites.plumber2_writing import write_pair
 from mdpl.sites.site import UNITS, Site
 from mdpl.sites.solar import cos_zenith
 

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from mdpl.errors import SiteError
-from mdpl.sites.plumber2 import find_pairs, read_pair, write_pair
+from mdpl.sites.plumber2 import find_pairs, read_pair
+from mdpl.sites.plumber2_writing import write_pair
 from mdpl.sites.site import FORCING, UNITS, Site
 
 Break = Callable[..., tuple[Path, Path]]

@@ -12,7 +12,8 @@ import xarray as xr
 
 from mdpl.errors import SiteError
 from mdpl.sites.attributes import saturation_vapour_pressure, vapour_pressure
-from mdpl.sites.plumber2 import read_pair, write_pair
+from mdpl.sites.plumber2 import read_pair
+from mdpl.sites.plumber2_writing import write_pair
 from mdpl.sites.qc import check_forcing, measured
 from mdpl.sites.site import FORCING, Site
 from mdpl.sites.virtual import (

@@ -25,7 +25,7 @@ from mdpl.progress import Progress
 from mdpl.runs import write_atomic
 from mdpl.sites.attributes import numeric
 from mdpl.sites.catalogue import open_sites
-from mdpl.sites.plumber2 import write_pair
+from mdpl.sites.plumber2_writing import write_pair
 from mdpl.sites.site import Site
 from mdpl.sites.virtual import draw_climates, observe, virtual_forcing
 

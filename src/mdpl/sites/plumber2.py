@@ -28,7 +28,7 @@ _TIME_UNITS = re.compile(
     r"(?:[ T](?P<clock>\d{1,2}:\d{2}(?::\d{2})?)(?:\.0*)?)?"
 )
 _CALENDARS = ("standard", "gregorian", "proleptic_gregorian")
-_MISSING = -9999.0
+MISSING = -9999.0
 
 
 def find_pairs(folder: Path, codes: Sequence[str] | None = None) -> dict[str, tuple[Path, Path]]:
@@ -105,37 +105,6 @@ def read_pair(met: Path, flux: Path) -> Site:
         attributes=attributes,
         sources={path.name: _sha256(path) for path in (met, flux)},
     )
-
-
-def write_pair(
-    site: Site,
-    folder: Path,
-    network: str = "MdPL",
-    *,
-    forcing_qc: Mapping[str, np.ndarray] | None = None,
-    notes: Mapping[str, str] | None = None,
-    dtype: str = "f8",
-) -> tuple[Path, Path]:
-    """Write a tower in PLUMBER2 form; `read_pair` gives it back.
-
-    Args:
-        folder: existing folder; files are named ``<CODE>_<first year>-<last year>_<network>``.
-        forcing_qc: name -> flags, shape (time,), 0 = measured.
-        notes: global attributes, such as a licence or a reference.
-        dtype: ``f8`` loses nothing; ``f4`` is what PLUMBER2 itself has.
-
-    Returns:
-        paths of the met and the flux file.
-    """
-    years = site.time[[0, -1]].astype("datetime64[Y]").astype(str)
-    stem = f"{site.code}_{years[0]}-{years[1]}_{network}"
-    met, flux = Path(folder) / f"{stem}_Met.nc", Path(folder) / f"{stem}_Flux.nc"
-    forcing = {str(n): v.values for n, v in site.forcing.data_vars.items()}
-    flags = {f"{name}_qc": values for name, values in (forcing_qc or {}).items()}
-    observed = {str(n): v.values for n, v in site.fluxes.data_vars.items()}
-    _write(met, site, {**forcing, **flags}, notes or {}, dtype)
-    _write(flux, site, observed, notes or {}, dtype)
-    return met, flux
 
 
 @dataclass(frozen=True)
@@ -276,7 +245,7 @@ def _series(variable: netCDF4.Variable, time: np.ndarray, path: Path) -> np.ndar
             "write one tower a file"
         )
     values = values.reshape(-1)
-    values[values == _MISSING] = np.nan
+    values[values == MISSING] = np.nan
     return values
 
 
@@ -290,7 +259,7 @@ def _read_place(nc: netCDF4.Dataset) -> dict[str, float | str]:
             value = float(found.ravel()[0])
         else:
             value = _number(getattr(nc, name, None))
-        if np.isfinite(value) and value != _MISSING:
+        if np.isfinite(value) and value != MISSING:
             place[name] = value
     if "IGBP_veg_short" in nc.variables:
         found = nc.variables["IGBP_veg_short"][...]
@@ -400,35 +369,3 @@ def _common_period(met: _File, flux: _File) -> tuple[np.datetime64, np.datetime6
 def _sha256(path: Path) -> str:
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def _write(
-    path: Path, site: Site, series: Mapping[str, np.ndarray], notes: Mapping[str, str], dtype: str
-) -> None:
-    with netCDF4.Dataset(path, "w", format="NETCDF4") as nc:
-        for name, length in (("time", site.time.size), ("y", 1), ("x", 1)):
-            nc.createDimension(name, length)
-        time = nc.createVariable("time", "f8", ("time",), zlib=True)
-        time.units = f"seconds since {stamp(site.time[0])}"
-        time.calendar = "standard"
-        time.long_name = "start of the interval, local standard time"
-        time[:] = np.arange(site.time.size) * float(site.step_seconds)
-        for name, values in series.items():
-            variable = nc.createVariable(
-                name,
-                "i2" if name.endswith("_qc") else dtype,
-                ("time", "y", "x"),
-                zlib=True,
-                complevel=9,
-                fill_value=-9999,
-            )
-            variable.units = "1" if name.endswith("_qc") else UNITS[name.removesuffix("_cor")]
-            variable[:] = np.where(np.isfinite(values), values, _MISSING).reshape(-1, 1, 1)
-        for name in ("latitude", "longitude", "elevation", "reference_height", "canopy_height"):
-            nc.createVariable(name, "f8", ("y", "x"))[:] = float(site.attributes[name])
-        nc.createVariable("IGBP_veg_short", str, ())[...] = site.pft
-        nc.site_code = site.code
-        nc.utc_offset = float(site.attributes["utc_offset"])
-        nc.Conventions = "CF-1.6"
-        for key, text in notes.items():
-            nc.setncattr(key, text)
