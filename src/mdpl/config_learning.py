@@ -20,7 +20,7 @@ class SurrogateConfig(BaseModel):
     layers: int = Field(2, ge=1, description="number of shared layers")
     tower: int = Field(32, ge=1, description="width of the hidden layer of each task's tower")
     steps: int = Field(1500, ge=1, description="training steps (updates of the weights)")
-    sites_per_batch: int = Field(4, ge=1, description="towers in one batch (fewer if there are)")
+    sites_per_batch: int = Field(8, ge=1, description="towers in one batch (fewer if there are)")
     members_per_batch: int = Field(8, ge=1, description="ensemble members of each tower in it")
     window_days: int = Field(
         1098, ge=2, description="longest stretch of a record the recurrence runs over, days"
@@ -31,12 +31,12 @@ class SurrogateConfig(BaseModel):
         description="days at the head of a stretch that do not count, unless it begins the record",
     )
     days_per_batch: int = Field(
-        180, ge=1, description="days of the stretch drawn for the loss of one step"
+        60, ge=1, description="days of the stretch drawn for the loss of one step"
     )
     slots_per_day: int = Field(
         6, ge=1, description="half-hours (or hours) of each day drawn for the loss of one step"
     )
-    learning_rate: _Rate = Field(4e-3, description="highest learning rate (cosine schedule)")
+    learning_rate: _Rate = Field(1.5e-2, description="highest learning rate (cosine schedule)")
     weight_decay: float = Field(1e-4, ge=0, description="decay of the weights (AdamW)")
     clip: float = Field(1.0, gt=0, description="largest norm of the gradient")
     checkpoint_every: int = Field(100, ge=1, description="steps between checkpoints")
@@ -53,9 +53,9 @@ class GeneratorConfig(BaseModel):
         description="'attributes': a network from attributes to parameters; "
         "'free': one free vector a tower (upper bound of what the surrogate allows)",
     )
-    hidden: int = Field(32, ge=1, description="width of the hidden layers")
-    layers: int = Field(2, ge=0, description="number of hidden layers")
-    steps: int = Field(300, ge=1, description="training steps (updates of the weights)")
+    hidden: int = Field(16, ge=1, description="width of the hidden layers")
+    layers: int = Field(1, ge=0, description="number of hidden layers")
+    steps: int = Field(400, ge=1, description="training steps (updates of the weights)")
     sites_per_batch: int = Field(16, ge=1, description="towers in one batch (fewer if there are)")
     window_days: int = Field(
         1098, ge=2, description="longest stretch of a record the recurrence runs over, days"
@@ -75,7 +75,7 @@ class GeneratorConfig(BaseModel):
         0.5, gt=0, description="standard deviation of the prior around the default, unit cube"
     )
     prior_weight: float = Field(0.02, ge=0, description="weight of the penalty towards defaults")
-    learning_rate: _Rate = Field(1e-2, description="highest learning rate (cosine schedule)")
+    learning_rate: _Rate = Field(2e-2, description="highest learning rate (cosine schedule)")
     weight_decay: float = Field(1e-4, ge=0, description="decay of the weights (AdamW)")
     clip: float = Field(1.0, gt=0, description="largest norm of the gradient")
     evaluate_every: int = Field(100, ge=1, description="steps between full evaluations")

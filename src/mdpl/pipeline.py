@@ -111,8 +111,11 @@ def _check_site(job: Job, site: Site) -> None:
             )
 
 
-def run(config: Config, path: Path, progress: Progress) -> Path:
+def run(config: Config, path: Path, progress: Progress, *, report: bool = True) -> Path:
     """Do every stage that is not done; the path of the report.
+
+    Args:
+        report: False leaves the page for later (`run_stage`).
 
     Raises:
         MdplError: what a user can mend.
@@ -122,7 +125,7 @@ def run(config: Config, path: Path, progress: Progress) -> Path:
         job = open_job(config)
         folder.note_manifest(job.sites)
         for stage in STAGES:
-            if not folder.done(stage):
+            if not folder.done(stage) and (report or stage != "report"):
                 _do(stage, job, folder, progress)
     return path / "report.html"
 

@@ -37,7 +37,7 @@ def test_held_out_towers_lie_among_the_others():
 
 def test_hidden_parameters_follow_from_the_drivers_alone(made):
     sites = open_sites(made / "towers", None)
-    space = Matsiro().parameters.subset(Matsiro().recommended)
+    space = Matsiro().parameters.subset(virtual_study.HIDDEN)
     unit = virtual_study.hidden(sites, space, seed=1)
     assert ((unit > 0) & (unit < 1)).all()
     default = np.array([space.to_unit(space.defaults(s.land_cover)) for s in sites])

@@ -18,20 +18,23 @@ from jax import Array
 
 from mdpl.config_learning import GeneratorConfig
 from mdpl.errors import ModelError, RunError
+from mdpl.sites.attributes import SKEWED
 from mdpl.surrogate import store
 
 LAND_COVERS = tuple(range(1, 10))
 FARTHEST = 3.0
 """Attributes are cut at this many standard deviations of the training towers."""
 _EDGE = 0.02
+_SMALLEST = 0.01
 
 
 class Encoder(eqx.Module):
     """Attributes of a tower as standardised numbers; never trained.
 
-    Numbers are standardised over the training towers, and the land-cover class is one number a
-    class. What did not vary among the training towers is zero everywhere: nothing was learnt of
-    it. A missing attribute counts as the mean of the training towers.
+    Numbers are standardised over the training towers, skewed ones by their logarithm, and the
+    land-cover class is one number a class. What did not vary among the training towers is zero
+    everywhere: nothing was learnt of it. A missing attribute counts as the mean of the training
+    towers.
 
     Attributes:
         names: the numeric attributes used; empty for free parameters.
@@ -197,6 +200,11 @@ def load_generator(path: Path) -> Generator:
 
 
 def _raw(attributes: Mapping[str, float | str], names: Sequence[str]) -> np.ndarray:
-    numbers = [float(attributes.get(name, np.nan)) for name in names]
+    numbers = [_scaled(name, float(attributes.get(name, np.nan))) for name in names]
     cover = attributes.get("land_cover")
     return np.array(numbers + [float(cover is not None and int(cover) == c) for c in LAND_COVERS])
+
+
+def _scaled(name: str, value: float) -> float:
+    """Skewed attributes by their logarithm; zero has none and counts as small."""
+    return float(np.log(max(value, _SMALLEST))) if name in SKEWED else value

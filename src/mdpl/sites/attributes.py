@@ -77,6 +77,9 @@ Properties of the vegetation and the climate only: longitude, latitude and instr
 a tower rather than describe it, and would be learnt by heart.
 """
 
+SKEWED = frozenset({"canopy_height", "Precip_annual", "VPD_mean", "aridity", "LAI_mean", "LAI_max"})
+"""Positive attributes whose differences count by ratio: a generator sees their logarithm."""
+
 _SECONDS_A_YEAR = 365.2425 * 86400.0
 _SIGMA = 5.670374e-8
 _FREEZING = 273.15
