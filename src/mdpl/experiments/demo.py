@@ -11,10 +11,10 @@ from mdpl.experiments import virtual_study
 from mdpl.progress import Progress
 from mdpl.runs import write_atomic
 
-SURROGATE = SurrogateConfig(steps=1500, days_per_batch=30)
-GENERATOR = GeneratorConfig(steps=600, prior_weight=2e-4)
+SURROGATE = SurrogateConfig(steps=1400, days_per_batch=30)
+GENERATOR = GeneratorConfig(steps=600, days_per_batch=60, prior_weight=2e-4)
 """Next to no pull towards the defaults: here the land model can be exactly right."""
-REAL_SURROGATE = SurrogateConfig(steps=800)
+REAL_SURROGATE = SurrogateConfig(steps=600)
 
 
 def demo(folder: Path, progress: Progress) -> Path:
@@ -48,7 +48,7 @@ def virtual_config(folder: Path, study: virtual_study.Study) -> Config:
         title="Virtual towers with hidden parameters",
         sites=SitesConfig(folder=(folder / "towers").resolve(), held_out=study.held_out),
         model=ModelConfig(parameters=virtual_study.HIDDEN),
-        ensemble=EnsembleConfig(members=40),
+        ensemble=EnsembleConfig(members=32),
         surrogate=SURROGATE,
         generator=GENERATOR,
     )

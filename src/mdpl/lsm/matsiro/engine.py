@@ -19,7 +19,7 @@ from mdpl.lsm.matsiro.state import Forcing, State
 CHUNK_STEPS = 1440
 """Steps compiled as one call: a month of half-hours; memory is flat in the record's length."""
 
-BATCHES = (8, 64)
+BATCHES = (8, 32, 64)
 """Column counts that are compiled; others are padded up. 64 columns fit the second-level cache."""
 
 _THICKNESS = np.asarray(SOIL_THICKNESS)[:, None]

@@ -86,7 +86,8 @@ class Matsiro:
         names = self._names(outputs)
         full = [self._values(s, v)[0] for s, v in zip(sites, values, strict=True)]
         done: dict[int, xr.Dataset] = {}
-        size = engine.BATCHES[0]
+        # A few columns cost nearly what one does; many towers are quickest all at once.
+        size = engine.BATCHES[0] if len(sites) <= 2 * engine.BATCHES[0] else engine.BATCHES[-1]
         order = sorted(range(len(sites)), key=lambda i: len(sites[i].time))
         for first in range(0, len(order), size):
             group = order[first : first + size]
