@@ -174,6 +174,7 @@ def simulate(
 
     values = from_table(parameters, code) if parameters else {}
     values |= assignments(assign or [])
+    _keep_compiled()
     with _out.status(f"{code}: spin-up and run"):
         dataset = simulate_to_file(code, sites, values, out)
     table = Table(title=f"{code}: means over {dataset.sizes['time']:,} steps")

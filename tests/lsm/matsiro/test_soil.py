@@ -120,6 +120,15 @@ def test_closed_column_comes_to_hydrostatic_rest():
     np.testing.assert_allclose(psi - psi[0], centre - centre[0], atol=1e-5)
 
 
+def test_evaporation_beyond_what_the_top_layer_holds_comes_from_below():
+    water = jnp.array([[0.0245], [0.06], [0.1], [0.2], [0.2]])
+    demand = 2.0 / DT
+    new = flow(water, -demand, b=2.64 * ONE, psi_sat=-0.026 * ONE, k_sat=3e-7 * ONE)
+    assert float(new.min()) > 0.0
+    lost = RHO_WATER * float(((water - new) * DZ).sum())
+    np.testing.assert_allclose(lost, 2.0, rtol=1e-10)
+
+
 def test_frozen_layer_blocks_flow():
     water = jnp.full((5, 1), 0.43)
     ice = jnp.asarray(np.array([0.0, 0.0, 0.43, 0.0, 0.0])[:, None])

@@ -119,6 +119,9 @@ def flow(
         volumetric water after the step, (layer, column), supersaturation swept down, then up.
     """
     n = water.shape[0]
+    rate = RHO_WATER * _DZ / dt
+    liquid = jnp.maximum(water - ice - SATURATION_FLOOR * porosity, 0.0) * rate
+    infiltration, sink = _borrow(infiltration, sink, liquid)
     pores = jnp.maximum(porosity - ice, 1e-3)
     degree = saturation(water, ice, porosity)
     psi = potential(degree, psi_sat, b)
@@ -131,7 +134,6 @@ def flow(
     from_upper = -RHO_WATER * k / spacing * d_psi[:-1]
     from_lower = RHO_WATER * k / spacing * d_psi[1:]
 
-    rate = RHO_WATER * _DZ / dt
     lower, diagonal, upper, right = [], [], [], []
     zero = jnp.zeros_like(up[0])
     for layer in range(n):
@@ -148,10 +150,31 @@ def flow(
         right.append(flux_below - flux_above - sink[layer])
     change = thomas(lower, diagonal, upper, right)
     flux = [up[i] + from_upper[i] * change[i] + from_lower[i] * change[i + 1] for i in range(n - 1)]
-    free = jnp.maximum(water - ice - SATURATION_FLOOR * porosity, 0.0) * rate - sink
-    flux = [-infiltration, *_within_supply(flux, free, infiltration), zero]
+    flux = [-infiltration, *_within_supply(flux, liquid - sink, infiltration), zero]
     new = [water[i] + (flux[i + 1] - flux[i] - sink[i]) / rate[i] for i in range(n)]
     return sweep(jnp.stack(new), porosity)
+
+
+def _borrow(infiltration: Array, sink: Array, liquid: Array) -> tuple[Array, Array]:
+    """Evaporation the first layer cannot give within the step comes from the layers below.
+
+    The description does not limit evaporation by the water there is; a coarse, dry soil of low
+    resistance would be drawn below nothing.
+
+    Args:
+        infiltration: less evaporation, kg m-2 s-1.
+        sink, liquid: uptake of each layer and what it holds, kg m-2 s-1, (layer, column).
+
+    Returns:
+        both, their difference summed over layers unchanged.
+    """
+    lack = jnp.maximum(-infiltration - jnp.maximum(liquid[0] - sink[0], 0.0), 0.0)
+    taken = [sink[0]]
+    for layer in range(1, sink.shape[0]):
+        gift = jnp.minimum(lack, jnp.maximum(liquid[layer] - sink[layer], 0.0))
+        taken.append(sink[layer] + gift)
+        infiltration, lack = infiltration + gift, lack - gift
+    return infiltration, jnp.stack(taken)
 
 
 def _within_supply(flux: list[Array], free: Array, infiltration: Array) -> list[Array]:
