@@ -6,22 +6,14 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-_FROZEN = ConfigDict(extra="forbid", frozen=True)
 _Rate = Annotated[float, Field(gt=0, le=1)]
 
 
-class SurrogateConfig(BaseModel):
-    """The multi-task emulator of the land model and how it is trained."""
+class _Learning(BaseModel):
+    """What both trainings have in common."""
 
-    model_config = _FROZEN
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
-    hidden: int = Field(48, ge=1, description="size of the state carried from day to day")
-    width: int = Field(64, ge=1, description="width of the shared layers and of the gates")
-    layers: int = Field(2, ge=1, description="number of shared layers")
-    tower: int = Field(32, ge=1, description="width of the hidden layer of each task's tower")
-    steps: int = Field(1500, ge=1, description="training steps (updates of the weights)")
-    sites_per_batch: int = Field(8, ge=1, description="towers in one batch (fewer if there are)")
-    members_per_batch: int = Field(8, ge=1, description="ensemble members of each tower in it")
     window_days: int = Field(
         1098, ge=2, description="longest stretch of a record the recurrence runs over, days"
     )
@@ -30,23 +22,33 @@ class SurrogateConfig(BaseModel):
         ge=0,
         description="days at the head of a stretch that do not count, unless it begins the record",
     )
-    days_per_batch: int = Field(
-        60, ge=1, description="days of the stretch drawn for the loss of one step"
-    )
     slots_per_day: int = Field(
         6, ge=1, description="half-hours (or hours) of each day drawn for the loss of one step"
     )
-    learning_rate: _Rate = Field(1.5e-2, description="highest learning rate (cosine schedule)")
     weight_decay: float = Field(1e-4, ge=0, description="decay of the weights (AdamW)")
     clip: float = Field(1.0, gt=0, description="largest norm of the gradient")
-    checkpoint_every: int = Field(100, ge=1, description="steps between checkpoints")
     seed: int = Field(0, ge=0, description="seed of the weights and of the batches")
 
 
-class GeneratorConfig(BaseModel):
-    """The parameter generator g_z and how it is trained."""
+class SurrogateConfig(_Learning):
+    """The multi-task emulator of the land model and how it is trained."""
 
-    model_config = _FROZEN
+    hidden: int = Field(48, ge=1, description="size of the state carried from day to day")
+    width: int = Field(64, ge=1, description="width of the shared layers and of the gates")
+    layers: int = Field(2, ge=1, description="number of shared layers")
+    tower: int = Field(32, ge=1, description="width of the hidden layer of each task's tower")
+    steps: int = Field(1500, ge=1, description="training steps (updates of the weights)")
+    sites_per_batch: int = Field(8, ge=1, description="towers in one batch (fewer if there are)")
+    members_per_batch: int = Field(8, ge=1, description="ensemble members of each tower in it")
+    days_per_batch: int = Field(
+        60, ge=1, description="days of the stretch drawn for the loss of one step"
+    )
+    learning_rate: _Rate = Field(1.5e-2, description="highest learning rate (cosine schedule)")
+    checkpoint_every: int = Field(100, ge=1, description="steps between checkpoints")
+
+
+class GeneratorConfig(_Learning):
+    """The parameter generator g_z and how it is trained."""
 
     kind: Literal["attributes", "free"] = Field(
         "attributes",
@@ -57,27 +59,13 @@ class GeneratorConfig(BaseModel):
     layers: int = Field(1, ge=0, description="number of hidden layers")
     steps: int = Field(400, ge=1, description="training steps (updates of the weights)")
     sites_per_batch: int = Field(16, ge=1, description="towers in one batch (fewer if there are)")
-    window_days: int = Field(
-        1098, ge=2, description="longest stretch of a record the recurrence runs over, days"
-    )
-    warmup_days: int = Field(
-        90,
-        ge=0,
-        description="days at the head of a stretch that do not count, unless it begins the record",
-    )
     days_per_batch: int = Field(
         180, ge=1, description="days of the stretch drawn for the loss of one step"
-    )
-    slots_per_day: int = Field(
-        6, ge=1, description="half-hours (or hours) of each day drawn for the loss of one step"
     )
     prior_width: float = Field(
         0.5, gt=0, description="standard deviation of the prior around the default, unit cube"
     )
     prior_weight: float = Field(0.02, ge=0, description="weight of the penalty towards defaults")
     learning_rate: _Rate = Field(2e-2, description="highest learning rate (cosine schedule)")
-    weight_decay: float = Field(1e-4, ge=0, description="decay of the weights (AdamW)")
-    clip: float = Field(1.0, gt=0, description="largest norm of the gradient")
     evaluate_every: int = Field(100, ge=1, description="steps between full evaluations")
     checkpoint_every: int = Field(50, ge=1, description="steps between checkpoints")
-    seed: int = Field(0, ge=0, description="seed of the weights and of the batches")
