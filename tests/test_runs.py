@@ -1,7 +1,8 @@
 """Run folders: written whole or not at all, held by one process, honest about their state."""
 
 import json
-import multiprocessing
+import subprocess
+import sys
 
 import pytest
 
@@ -49,21 +50,29 @@ def test_damaged_state_is_told(tmp_path):
         folder.done("ensemble")
 
 
-def _hold(path, holding, release):
-    with locked(path):
-        holding.set()
-        release.wait(20)
+HOLD = """
+import sys
+from pathlib import Path
+from mdpl.runs import locked
+with locked(Path(sys.argv[1])):
+    print("holding", flush=True)
+    sys.stdin.read()
+"""
 
 
 def test_a_second_process_is_refused_and_named(tmp_path):
-    context = multiprocessing.get_context("spawn")
-    holding, release = context.Event(), context.Event()
-    other = context.Process(target=_hold, args=(tmp_path, holding, release))
-    other.start()
-    assert holding.wait(60)
-    with pytest.raises(RunError, match=f"process {other.pid} is at work"), locked(tmp_path):
-        pass
-    release.set()
-    other.join(20)
+    other = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(tmp_path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    with other:
+        assert other.stdout.readline() == "holding\n"
+        with pytest.raises(RunError, match=f"process {other.pid} is at work"), locked(tmp_path):
+            pass
+        other.stdin.close()
+        assert other.wait(20) == 0
+        other.stdin = None
     with locked(tmp_path):
         pass
