@@ -43,8 +43,8 @@ def test_simulation_closes_and_stands_on_the_tower_axis(model, wet_summer):
 def test_member_results_do_not_depend_on_the_batch(model, wet_summer):
     rng = np.random.default_rng(0)
     values = PARAMETERS.from_unit(rng.random((10, len(PARAMETERS))))
-    together = model.simulate(wet_summer, values, ["Qle"])
-    alone = model.simulate(wet_summer, values[7], ["Qle"])
+    together = model.simulate(wet_summer, values)
+    alone = model.simulate(wet_summer, values[7])
     np.testing.assert_allclose(together["Qle"][7], alone["Qle"][0], atol=1e-6)
 
 
@@ -52,11 +52,10 @@ def test_towers_side_by_side_run_as_if_alone(model, wet_summer):
     base = open_sites(None, ["US-Tw3"])[0]
     short = virtual_forcing(base, "V-Dry", draw_climates(1, seed=4)[0], first_day=200, days=9)
     values = PARAMETERS.from_unit(np.full(len(PARAMETERS), 0.4))
-    outputs = ["Qle", "Qh", "SoilMoist"]
-    longer, shorter = model.simulate_each([wet_summer, short], [None, values], outputs)
+    longer, shorter = model.simulate_each([wet_summer, short], [None, values])
     for site, given, together in ((wet_summer, None, longer), (short, values, shorter)):
-        alone = model.simulate(site, given, outputs).isel(member=0)
-        for name in outputs:
+        alone = model.simulate(site, given).isel(member=0)
+        for name in ("Qle", "Qh", "SoilMoist"):
             np.testing.assert_allclose(together[name], alone[name], atol=1e-6)
         np.testing.assert_array_equal(together["time"].values, site.time)
 
