@@ -19,7 +19,8 @@ from mdpl.lsm.matsiro import engine
 from mdpl.lsm.matsiro.column import march
 from mdpl.lsm.matsiro.forcing import prepare
 from mdpl.lsm.matsiro.model import Matsiro
-from mdpl.lsm.matsiro.parameters import PARAMETERS, build, place
+from mdpl.lsm.matsiro.parameters import PARAMETERS
+from mdpl.lsm.matsiro.place import build, place
 from mdpl.lsm.matsiro.state import Forcing
 from mdpl.sites.catalogue import open_sites
 

@@ -43,7 +43,7 @@ def main() -> None:
     tensors = pipeline.tensors(job, folder)[site.code]
     unit = np.random.default_rng(0).random((chosen.members, len(job.space)))
     values = job.model.parameters.complete(
-        job.space.names, job.space.from_unit(unit), site.land_cover
+        job.space.names, job.space.from_unit(unit), site.attributes
     )
     years = chosen.members * len(site.time) / site.steps_per_day / 365.25
     land = seconds(lambda: job.model.simulate(site, values, job.outputs).load(), 1)

@@ -82,10 +82,14 @@ def test_simulate_writes_alma_output_and_obeys_parameters(towers, tmp_path):
     out = tmp_path / "run.nc"
     answer = mdpl(
         "simulate", "XX-One", "--sites", towers, "--parameters", table, "--set", "vmax=40",
-        "--out", out,
+        "--out", out, "--plots", tmp_path / "plots",
     )  # fmt: skip
     assert answer.returncode == 0, answer.stderr
     assert "Qle" in answer.stdout
+    assert str(tmp_path / "plots" / "soil_XX-One.png") in answer.stdout
+    drawn = {path.name for path in (tmp_path / "plots").iterdir()}
+    for name in ("energy_days", "soil", "snow", "water", "carbon_months"):
+        assert {f"{name}_XX-One.png", f"{name}_XX-One.svg"} <= drawn
     with xr.open_dataset(out) as run:
         assert run.attrs["parameter_vmax"] == 40
         assert run.attrs["parameter_bb_slope"] == 5

@@ -18,6 +18,8 @@ from mdpl import __version__
 from mdpl.errors import MdplError, RunError
 
 if TYPE_CHECKING:
+    from xarray import Dataset
+
     from mdpl.progress import Progress
 
 app = typer.Typer(
@@ -168,6 +170,16 @@ def simulate(
             help="CSV with columns parameter and value (and site), such as parameters.csv"
         ),
     ] = None,
+    from_state: Annotated[
+        Path | None, typer.Option(help="start from a saved state instead of a spin-up")
+    ] = None,
+    save_state: Annotated[
+        Path | None, typer.Option(help="save the state at the end of the run (NetCDF)")
+    ] = None,
+    plots: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="draw the run into this folder, as PNG and SVG"),
+    ] = None,
 ) -> None:
     """Run the land model once at one tower."""
     from mdpl.simulation import assignments, from_table, simulate_to_file
@@ -176,7 +188,7 @@ def simulate(
     values |= assignments(assign or [])
     _keep_compiled()
     with _out.status(f"{code}: spin-up and run"):
-        dataset = simulate_to_file(code, sites, values, out)
+        dataset = simulate_to_file(code, sites, values, out, start=from_state, end=save_state)
     table = Table(title=f"{code}: means over {dataset.sizes['time']:,} steps")
     for heading in ("variable", "mean", "unit", ""):
         table.add_column(heading)
@@ -187,6 +199,8 @@ def simulate(
         )
     _out.print(table)
     _say(str(out))
+    if plots:
+        _draw_land(dataset, code, sites, plots)
 
 
 def main() -> None:
@@ -236,6 +250,15 @@ def _keep_compiled() -> None:
         return
     if os.access(folder, os.W_OK) and not os.environ.get("JAX_COMPILATION_CACHE_DIR"):
         jax.config.update("jax_compilation_cache_dir", str(folder))
+
+
+def _draw_land(dataset: Dataset, code: str, sites: Path | None, folder: Path) -> None:
+    from mdpl.report.land_figures import draw
+    from mdpl.sites.catalogue import open_sites
+
+    for path in draw(dataset, open_sites(sites, [code])[0], folder):
+        if path.suffix == ".png":
+            _say(str(path))
 
 
 def _finish(page: Path) -> None:

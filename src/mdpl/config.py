@@ -35,6 +35,31 @@ class SitesConfig(_Section):
     )
 
 
+class SupplyConfig(_Section):
+    """Water that a tower's ground gets from outside the standard scheme."""
+
+    irrigation_target: Annotated[float, Field(ge=0, le=1)] = Field(
+        0.0, description="saturation that irrigation fills the root zone to; 0 = no irrigation"
+    )
+    irrigation_below: Annotated[float, Field(ge=0, le=1)] = Field(
+        0.0, description="saturation of the root zone that calls for irrigation"
+    )
+    water_table: Annotated[float, Field(gt=0)] | None = Field(
+        None, description="depth of a prescribed water table, m; null = none"
+    )
+
+
+class MixtureConfig(_Section):
+    """A second kind of vegetation under a tower."""
+
+    igbp: str = Field(description="IGBP class of the second vegetation")
+    share: Annotated[float, Field(gt=0, lt=1)] = Field(description="share of the ground")
+    leaves: Annotated[float, Field(ge=0)] = Field(
+        1.0, description="its leaf area index over the mean one of the tower"
+    )
+    height: Annotated[float, Field(gt=0)] | None = Field(None, description="of its canopy, m")
+
+
 class ModelConfig(_Section):
     """The land model."""
 
@@ -45,14 +70,26 @@ class ModelConfig(_Section):
     ranges: dict[str, tuple[float, float]] = Field(
         {}, description="narrower bounds, physical units, such as {vmax: [20, 120]}"
     )
-    passes: Annotated[int, Field(ge=1, le=200)] = Field(
-        5, description="passes of the surface solution in a step"
+    newton_steps: Annotated[int, Field(ge=1, le=200)] = Field(
+        20, description="Newton steps of the surface solution at most, in a step of the model"
     )
     default_cycles: Annotated[int, Field(ge=1)] = Field(
-        6, description="years of spin-up to the default parameters' equilibrium"
+        12,
+        description="cycles of spin-up at most to the default parameters' equilibrium; it ends "
+        "where stores change by less than 1 kg m-2 and 0.1 K",
     )
     member_cycles: Annotated[int, Field(ge=0)] = Field(
         1, description="years every other parameter set runs from there before its record counts"
+    )
+
+    supply: dict[str, SupplyConfig] = Field(
+        {},
+        description="irrigation or a shallow water table by tower, such as "
+        "{US-Tw3: {water_table: 0.7}}; not part of the standard scheme",
+    )
+    mixtures: dict[str, MixtureConfig] = Field(
+        {},
+        description="a second vegetation by tower, such as {US-SRM: {igbp: GRA, share: 0.4}}",
     )
 
     @field_validator("ranges")

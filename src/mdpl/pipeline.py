@@ -16,7 +16,7 @@ import pandas as pd
 import xarray as xr
 
 from mdpl.calibration import mdpl as learning
-from mdpl.config import Config
+from mdpl.config import Config, SupplyConfig
 from mdpl.ensemble.run import Plan, run_ensemble
 from mdpl.ensemble.store import EnsembleStore
 from mdpl.errors import ConfigError, RunError
@@ -24,7 +24,9 @@ from mdpl.evaluation import scores as scoring
 from mdpl.evaluation.periods import split
 from mdpl.evaluation.resolution import Coverage
 from mdpl.generator.train import TowerObservations
+from mdpl.lsm.matsiro.mixture import Mixture
 from mdpl.lsm.matsiro.model import Matsiro
+from mdpl.lsm.matsiro.place import SupplyOptions
 from mdpl.lsm.model import ParameterSpace
 from mdpl.progress import Progress
 from mdpl.report import page
@@ -89,18 +91,30 @@ def open_job(config: Config) -> Job:
     if set(codes) == set(chosen.held_out):
         raise ConfigError("sites.held_out: every tower is held out; leave some to learn from")
     model = Matsiro(
-        passes=config.model.passes,
+        newton_steps=config.model.newton_steps,
         default_cycles=config.model.default_cycles,
         member_cycles=config.model.member_cycles,
+        supply={code: _supply(options) for code, options in config.model.supply.items()},
+        mixtures={code: Mixture(**dict(m)) for code, m in config.model.mixtures.items()},
     )
+    for code in (*config.model.supply, *config.model.mixtures):
+        if code not in codes:
+            raise ConfigError(
+                f"model.supply, model.mixtures: no tower {code}; there are {', '.join(codes)}"
+            )
     job = Job(config, sites, model)
     for site in sites:
         _check_site(job, site)
     return job
 
 
+def _supply(options: SupplyConfig) -> SupplyOptions:
+    depth = float("inf") if options.water_table is None else options.water_table
+    return SupplyOptions(options.irrigation_target, options.irrigation_below, depth)
+
+
 def _check_site(job: Job, site: Site) -> None:
-    job.space.check(job.space.defaults(site.land_cover))
+    job.space.check(job.space.defaults(site.attributes))
     observed = scoring.observations(site, job.config.tasks, job.config.sites.flux, split(site.time))
     for task in job.config.tasks:
         counts = f"{task}_measured"
@@ -264,7 +278,7 @@ def _evaluate(job: Job, folder: RunFolder, progress: Progress, counts: dict[str,
     ]
     values = [
         job.model.parameters.complete(
-            tuple(learnt[s.code].index), learnt[s.code].to_numpy(), s.land_cover
+            tuple(learnt[s.code].index), learnt[s.code].to_numpy(), s.attributes
         )
         for s in todo
     ]
@@ -306,7 +320,7 @@ def tensors(job: Job, folder: RunFolder) -> dict[str, SiteTensors]:
     made = {}
     for site in job.sites:
         reference = _load(_simulation(folder, "default", site.code))[names]
-        default = job.space.to_unit(job.space.defaults(site.land_cover))
+        default = job.space.to_unit(job.space.defaults(site.attributes))
         made[site.code] = build(site, reference, default, job.config.tasks)
     return made
 

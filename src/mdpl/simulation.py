@@ -10,19 +10,28 @@ import pandas as pd
 import xarray as xr
 
 from mdpl.errors import ModelError
+from mdpl.lsm.matsiro import restart
 from mdpl.lsm.matsiro.model import Matsiro
 from mdpl.runs import writing
 from mdpl.sites.catalogue import open_sites
 
 
 def simulate_to_file(
-    code: str, folder: Path | None, values: Mapping[str, float], out: Path
+    code: str,
+    folder: Path | None,
+    values: Mapping[str, float],
+    out: Path,
+    *,
+    start: Path | None = None,
+    end: Path | None = None,
 ) -> xr.Dataset:
     """Run the built-in land model and store everything it computes.
 
     Args:
         folder: of PLUMBER2 pairs; None = the towers that come with MdPL.
         values: parameters that differ from the tower's defaults, physical units.
+        start: state to start from (see `mdpl.lsm.matsiro.restart`); None = spin-up.
+        end: where to save the state at the end.
 
     Raises:
         SiteError, ModelError, RunError: unknown tower or parameter, a value out of bounds, a
@@ -31,12 +40,19 @@ def simulate_to_file(
     site = open_sites(folder, [code])[0]
     model = Matsiro()
     full = model.parameters.complete(
-        tuple(values), np.array(list(values.values()), dtype=float), site.land_cover
+        tuple(values), np.array(list(values.values()), dtype=float), site.attributes
     )
     model.parameters.check(full)
     with writing(out):
         out.parent.mkdir(parents=True, exist_ok=True)
-    dataset = model.simulate(site, full).isel(member=0)
+    if start is None and end is None:
+        dataset = model.simulate(site, full).isel(member=0)
+    else:
+        state = model.spun_up(site, full) if start is None else restart.load(start)
+        dataset, last = model.carry_on(site, full, state)
+        if end is not None:
+            with writing(end):
+                restart.save(last, end)
     dataset.attrs["site"] = code
     for name, value in zip(model.parameters.names, full, strict=True):
         dataset.attrs[f"parameter_{name}"] = float(value)

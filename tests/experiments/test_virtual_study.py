@@ -40,7 +40,7 @@ def test_hidden_parameters_follow_from_the_drivers_alone(made):
     space = Matsiro().parameters.subset(virtual_study.HIDDEN)
     unit = virtual_study.hidden(sites, space, seed=1)
     assert ((unit > 0) & (unit < 1)).all()
-    default = np.array([space.to_unit(space.defaults(s.land_cover)) for s in sites])
+    default = np.array([space.to_unit(space.defaults(s.attributes)) for s in sites])
     assert np.abs(unit - default).max() <= virtual_study.REACH + 1e-9
     assert (np.abs(unit - default).mean(axis=0) > 0.02).all()
     np.testing.assert_array_equal(unit, virtual_study.hidden(sites, space, seed=1))
@@ -61,7 +61,7 @@ def test_the_truth_removes_all_excess_and_the_default_none(made):
     tables = []
     space = Matsiro().parameters
     for site in open_sites(made / "towers", None):
-        default = Matsiro().simulate(site, space.defaults(site.land_cover)[None]).isel(member=0)
+        default = Matsiro().simulate(site, space.defaults(site.attributes)[None]).isel(member=0)
         truth = virtual_study.true_fluxes(made, site.code)
         for name, run in (("default", default), ("mdpl", truth)):
             tables.append(

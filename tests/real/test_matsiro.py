@@ -33,19 +33,52 @@ def year(code):
     )
 
 
+CODES = (
+    "AU-Cum", "CN-Cng", "DE-Tha", "DK-Fou", "DK-Sor", "FR-Hes", "FR-Pue", "US-Bi1", "US-Me2",
+    "US-SRM", "US-Tw3", "US-Whs", "US-Wi7",
+)  # fmt: skip
+
+
+def budgets_close(site, sets):
+    """Energy, water and snow heat in every step, whatever the parameters; nothing runs away."""
+    values = PARAMETERS.from_unit(np.random.default_rng(5).random((sets, len(PARAMETERS))))
+    names = (
+        "Qle", "Qh", "Rnet", "Qg", "EnergyResidual", "WaterResidual", "SnowHeatResidual",
+        "SoilMoist", "SoilTemp", "SWE", "SnowT", "VegT", "BaresoilT", "Unsolved",
+    )  # fmt: skip
+    unsolved = 0.0
+    model = Matsiro(default_cycles=1, member_cycles=0)
+    for start in range(0, sets, 64):
+        run = model.simulate(site, values[start : start + 64], names)
+        for name in names:
+            assert np.isfinite(run[name].values).all(), name
+        balance = run["Rnet"] - run["Qle"] - run["Qh"] - run["Qg"]
+        assert float(abs(balance).max()) < 1e-9
+        assert float(abs(run["EnergyResidual"]).max()) < 1e-9
+        assert float(abs(run["WaterResidual"]).max()) < 1e-9
+        assert float(abs(run["SnowHeatResidual"]).max()) < 1e-8
+        assert float(run["SoilMoist"].min()) > 0
+        assert float(run["SWE"].min()) >= 0
+        assert float(run["SnowT"].max()) <= 273.15 + 1e-9
+        air = site.forcing["Tair"].values
+        for name in ("VegT", "BaresoilT"):
+            assert float(abs(run[name].values - air).max()) < 60, name
+        assert float(run["SoilTemp"].min()) > 200 and float(run["SoilTemp"].max()) < 360
+        assert float(abs(run["Qh"]).max()) < 2000
+        assert float(abs(run["Qle"]).max()) < 3000
+        unsolved += float(run["Unsolved"].mean()) * run.sizes["member"]
+    assert unsolved / sets < 0.03
+
+
 @pytest.mark.parametrize("code", ["CN-Cng", "DK-Sor", "US-Whs"])
 def test_budgets_close_over_a_year_for_thirty_two_parameter_sets(code):
-    site = year(code)
-    values = PARAMETERS.from_unit(np.random.default_rng(5).random((32, len(PARAMETERS))))
-    names = ["Qle", "Qh", "Rnet", "Qg", "EnergyResidual", "WaterResidual", "SoilMoist"]
-    run = Matsiro(default_cycles=1, member_cycles=0).simulate(site, values, names)
-    for name in names:
-        assert np.isfinite(run[name].values).all(), name
-    balance = run["Rnet"] - run["Qle"] - run["Qh"] - run["Qg"]
-    assert float(abs(balance).max()) < 1e-6
-    assert float(abs(run["EnergyResidual"]).max()) < 1e-6
-    assert float(abs(run["WaterResidual"]).max()) < 1e-9
-    assert float(run["SoilMoist"].min()) > 0
+    budgets_close(year(code), 32)
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("code", CODES)
+def test_budgets_close_over_every_record_for_two_hundred_parameter_sets(code):
+    budgets_close(open_sites(SITES, [code])[0], 200)
 
 
 def test_default_runs_follow_the_measured_fluxes():

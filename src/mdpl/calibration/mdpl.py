@@ -38,7 +38,7 @@ def calibrate(
     save_generator(generator, config, folder / "generator.eqx")
     known = {tower.tensors.code for tower in towers}
     given = [s for s in sites if config.kind != "free" or s.code in known]
-    defaults = {site.code: space.defaults(site.land_cover) for site in given}
+    defaults = {site.code: space.defaults(site.attributes) for site in given}
     unit = {
         site.code: generator.parameters(
             site.code, describe(site), space.to_unit(defaults[site.code])

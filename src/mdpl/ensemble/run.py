@@ -69,7 +69,7 @@ def run_ensemble(
             members = np.arange(first, min(first + BATCH, plan.members))
             if (made.status[members] == PENDING).any():
                 physical = plan.space.from_unit(unit[members])
-                values = model.parameters.complete(names, physical, site.land_cover)
+                values = model.parameters.complete(names, physical, site.attributes)
                 todo.append((site, members, values))
     ran = _run_batches(model, todo, plan, store, progress, workers or os.cpu_count() or 1)
     for site in sites:

@@ -90,7 +90,7 @@ def make(folder: Path, study: Study, progress: Progress) -> None:
     (folder / "towers").mkdir(parents=True, exist_ok=True)
     truth = space.from_unit(hidden(sites, space, study.seed))
     full = [
-        model.parameters.complete(space.names, values, site.land_cover)
+        model.parameters.complete(space.names, values, site.attributes)
         for site, values in zip(sites, truth, strict=True)
     ]
     rows = []
@@ -99,7 +99,7 @@ def make(folder: Path, study: Study, progress: Progress) -> None:
         for i, (site, fluxes) in enumerate(zip(sites, simulated, strict=True)):
             write_pair(observe(site, fluxes, noise_seed=study.seed + i), folder / "towers")
             _keep(fluxes[list(FLUXES)], folder / f"truth/{site.code}.nc")
-            default = space.defaults(site.land_cover)
+            default = space.defaults(site.attributes)
             rows += [
                 (site.code, name, *pair)
                 for name, *pair in zip(space.names, truth[i], default, strict=True)
@@ -119,7 +119,7 @@ def hidden(sites: Sequence[Site], space: ParameterSpace, seed: int) -> np.ndarra
     score = (drivers - drivers.mean(axis=0)) / drivers.std(axis=0)
     weights = np.random.default_rng(seed).normal(size=(len(DRIVERS), len(space)))
     weights /= np.linalg.norm(weights, axis=0)
-    default = np.array([space.to_unit(space.defaults(site.land_cover)) for site in sites])
+    default = np.array([space.to_unit(space.defaults(site.attributes)) for site in sites])
     return np.clip(default + REACH * np.tanh(score @ weights), 0.02, 0.98)
 
 

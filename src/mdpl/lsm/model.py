@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, Protocol, runtime_checkable
 
@@ -11,6 +11,9 @@ import xarray as xr
 
 from mdpl.errors import ModelError
 from mdpl.sites.site import Site
+
+Attributes = Mapping[str, float | str]
+"""What is known of a tower's place (see `mdpl.sites.attributes`)."""
 
 
 @dataclass(frozen=True)
@@ -23,6 +26,7 @@ class Parameter:
         scale: ``log`` maps the unit interval to the bounds geometrically.
         default: one value, or a value by land-cover class (class 1-9 -> value).
         source: where bounds and default come from.
+        of_place: default from the attributes of a tower; None from it means ``default``.
     """
 
     name: str
@@ -33,6 +37,7 @@ class Parameter:
     default: float | Mapping[int, float]
     source: str
     scale: Literal["linear", "log"] = "linear"
+    of_place: Callable[[Attributes], float | None] | None = None
 
     def __post_init__(self) -> None:
         if not self.lower < self.upper:
@@ -46,9 +51,14 @@ class Parameter:
                 f"found {self.lower:g}; raise it or use a linear scale"
             )
 
-    def default_for(self, land_cover: int) -> float:
+    def default_for(self, attributes: Attributes) -> float:
+        """Default at a tower, from its attributes (``land_cover`` at least)."""
+        known = None if self.of_place is None else self.of_place(attributes)
+        if known is not None:
+            return known
         if not isinstance(self.default, Mapping):
             return float(self.default)
+        land_cover = int(attributes["land_cover"])
         if land_cover not in self.default:
             raise ModelError(
                 f"parameter {self.name}: no default for land-cover class {land_cover}; "
@@ -118,12 +128,14 @@ class ParameterSpace:
             changed[name] = replace(own, lower=low, upper=high)
         return ParameterSpace(tuple(changed.get(p.name, p) for p in self.parameters))
 
-    def defaults(self, land_cover: int) -> np.ndarray:
-        """Default values of a land-cover class, shape (parameter,)."""
-        return np.array([p.default_for(land_cover) for p in self.parameters])
+    def defaults(self, attributes: Attributes) -> np.ndarray:
+        """Default values at a tower, from its attributes, shape (parameter,)."""
+        return np.array([p.default_for(attributes) for p in self.parameters])
 
-    def complete(self, names: Sequence[str], values: np.ndarray, land_cover: int) -> np.ndarray:
-        """Put values of some parameters into the defaults of a land-cover class.
+    def complete(
+        self, names: Sequence[str], values: np.ndarray, attributes: Attributes
+    ) -> np.ndarray:
+        """Put values of some parameters into the defaults of a tower.
 
         Args:
             names: parameters that ``values`` (..., len(names)) gives, physical units.
@@ -132,7 +144,7 @@ class ParameterSpace:
             all parameters, shape (..., parameter).
         """
         values = np.asarray(values, dtype=float)
-        full = np.broadcast_to(self.defaults(land_cover), (*values.shape[:-1], len(self))).copy()
+        full = np.broadcast_to(self.defaults(attributes), (*values.shape[:-1], len(self))).copy()
         for i, name in enumerate(names):
             self[name]
             full[..., self.names.index(name)] = values[..., i]

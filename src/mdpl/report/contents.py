@@ -112,6 +112,18 @@ class Contents:
         return [flux for flux in self.fluxes if not tasks or flux in tasks]
 
     @property
+    def beyond_standard(self) -> list[str]:
+        """What the land model was given beyond its standard scheme, a line a tower and option."""
+        settings = yaml.safe_load(self.config)
+        model = settings.get("model") if isinstance(settings, dict) else None
+        lines = []
+        for option in ("supply", "mixtures"):
+            for code, given in ((model or {}).get(option) or {}).items():
+                said = ", ".join(f"{name} {value}" for name, value in given.items() if value)
+                lines.append(f"{code}: {option} ({said})")
+        return lines
+
+    @property
     def pfts(self) -> list[str]:
         """PFTs of all towers, sorted."""
         known = {tower.pft for tower in self.towers.values()} | set(self.scores["pft"])

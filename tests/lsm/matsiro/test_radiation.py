@@ -3,7 +3,6 @@
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from scipy.integrate import solve_bvp
 
 from mdpl.lsm.matsiro import radiation
 from mdpl.lsm.matsiro.constants import DIFFUSIVITY, LEAF_PROJECTION
@@ -26,43 +25,73 @@ def test_reference_numbers(r, t, lai, floor, cos_z, expected):
     np.testing.assert_allclose(np.array(band(r, t, lai, cos_z, floor)), expected, atol=2e-9)
 
 
-def test_against_a_numerical_boundary_value_problem():
-    r, t, lai, floor, cos_z = 0.40, 0.15, 3.0, 0.225, 0.6
-    f, d, s = LEAF_PROJECTION, DIFFUSIVITY, 1 / cos_z
+def layered(r, t, lai, sec, floor_direct, floor_diffuse, direct):
+    """Albedo and floor absorption by solving the equations of two streams on a grid.
 
-    def rates(x, y):
-        down, up = y
-        beam = np.exp(-f * s * x)
-        d_down = -f * d * (1 - t) * down + f * d * r * up + f * s * t * beam
-        d_up = f * d * (1 - t) * up - f * d * r * down - f * s * r * beam
-        return np.vstack([d_down, d_up])
+    Chebyshev collocation; unknowns are the diffuse streams down and up at each node, the beam
+    is known. Depth x runs from 0 at the top to ``lai``.
+    """
+    f, d, s, n = LEAF_PROJECTION, DIFFUSIVITY, sec, 60
+    node = np.cos(np.pi * np.arange(n + 1) / n)
+    weight = np.hstack([2, np.ones(n - 1), 2]) * (-1.0) ** np.arange(n + 1)
+    gap = node[:, None] - node + np.eye(n + 1)
+    slope = np.outer(weight, 1 / weight) / gap
+    slope -= np.diag(slope.sum(axis=1))
+    x = lai * (1 - node) / 2
+    derivative = -2 / lai * slope
+    eye, none = np.eye(n + 1), np.zeros((n + 1, n + 1))
+    matrix = np.block(
+        [
+            [derivative + f * d * (1 - t) * eye, -f * d * r * eye],
+            [f * d * r * eye, derivative - f * d * (1 - t) * eye],
+        ]
+    )
+    beam = np.exp(-f * s * x) * direct
+    right = np.hstack([f * s * t * beam, -f * s * r * beam])
+    matrix[0] = np.hstack([eye[0], none[0]])
+    right[0] = 1.0 - direct
+    matrix[-1] = np.hstack([-floor_diffuse * eye[-1], eye[-1]])
+    right[-1] = floor_direct * beam[-1]
+    down, up = np.split(np.linalg.solve(matrix, right), 2)
+    floor = (1 - floor_direct) * beam[-1] + (1 - floor_diffuse) * down[-1]
+    return up[0], floor
 
-    def ends(top, bottom):
-        beam = np.exp(-f * s * lai)
-        return np.array([top[0], bottom[1] - floor * (bottom[0] + beam)])
 
-    x = np.linspace(0, lai, 200)
-    solved = solve_bvp(rates, ends, x, np.full((2, 200), 0.1), tol=1e-10, max_nodes=100000)
-    beam = np.exp(-f * s * lai)
-    floor_net = (1 - floor) * (solved.y[0, -1] + beam)
-    ours = band(r, t, lai, cos_z, floor)
-    assert solved.success
-    np.testing.assert_allclose(ours.albedo_direct, solved.y[1, 0], atol=1e-7)
-    np.testing.assert_allclose(ours.floor_direct, floor_net, atol=1e-7)
+@pytest.mark.parametrize(
+    "case",
+    [
+        (0.40, 0.15, 3.0, 1 / 0.6, 0.225, 0.225),
+        (0.07, 0.05, 5.0, 1 / 0.3, 0.11, 0.11),
+        (0.525, 0.333, 1.5, 1 / 0.9, 0.85, 0.70),
+        (0.45, 0.25, 8.0, 1 / 0.1, 0.6, 0.9),
+    ],
+)
+def test_against_a_numerical_boundary_value_problem(case):
+    """Case 3, also over a floor whose beam albedo differs from its diffuse one."""
+    ours = radiation.canopy_band(*(jnp.float64(x) for x in case))
+    for kind in ("direct", "diffuse"):
+        expected = layered(*case, float(kind == "direct"))
+        found = (getattr(ours, f"albedo_{kind}"), getattr(ours, f"floor_{kind}"))
+        np.testing.assert_allclose(found, expected, atol=1e-8, err_msg=kind)
 
 
 def test_no_leaves_shows_the_floor():
+    """Case 3."""
     bare = band(0.4, 0.15, 1e-9, 0.6, 0.2)
     np.testing.assert_allclose(bare, (0.2, 0.2, 0.8, 0.8), atol=1e-6)
 
 
 def test_endless_canopy_hides_the_floor():
+    """Case 3: the diffuse albedo of an endless canopy is A2."""
     dark, bright = band(0.4, 0.15, 80, 0.6, 0.05), band(0.4, 0.15, 80, 0.6, 0.9)
     np.testing.assert_allclose(dark.albedo_diffuse, bright.albedo_diffuse, atol=1e-12)
     assert dark.floor_diffuse < 1e-10
+    q = np.sqrt((1 - 0.15) ** 2 - 0.4**2)
+    np.testing.assert_allclose(dark.albedo_diffuse, (1 - 0.15 - q) / 0.4, atol=1e-12)
 
 
 def test_black_leaves_leave_an_exponential_beam():
+    """Case 3."""
     thin = band(1e-7, 1e-7, 2.0, 0.5, 0.0)
     np.testing.assert_allclose(thin.floor_direct, np.exp(-0.5 * 2.0 / 0.5), rtol=1e-6)
 
@@ -79,6 +108,7 @@ def test_smooth_across_the_singular_angle():
 
 
 def test_every_watt_is_accounted_for():
+    """Case 2."""
     rng = np.random.default_rng(0)
     n = 500
     bands = []
@@ -86,8 +116,9 @@ def test_every_watt_is_accounted_for():
         r, t = rng.uniform(0.04, 0.6, n), rng.uniform(0.02, 0.35, n)
         floor = jnp.asarray(rng.uniform(0.05, 0.5, n))
         lai, sec = jnp.asarray(rng.uniform(0, 8, n)), jnp.asarray(1 / rng.uniform(0.05, 1, n))
-        closed = radiation.canopy_band(jnp.asarray(r), jnp.asarray(t), lai, sec, floor, floor)
-        bands.append(radiation.cover(closed, jnp.asarray(rng.uniform(0.1, 1, n)), floor))
+        beam = floor * jnp.asarray(rng.uniform(0.8, 1.5, n))
+        closed = radiation.canopy_band(jnp.asarray(r), jnp.asarray(t), lai, sec, beam, floor)
+        bands.append(radiation.cover(closed, jnp.asarray(rng.uniform(0.1, 1, n)), beam, floor))
     streams = [jnp.asarray(rng.uniform(0, 400, n)) for _ in range(4)]
     light = radiation.shortwave(*bands, *streams)
     np.testing.assert_allclose(light.up + light.ground + light.canopy, sum(streams), rtol=1e-12)

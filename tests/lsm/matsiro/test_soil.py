@@ -1,4 +1,4 @@
-"""Soil heat and water (MATSIRO.md 6, cases 14, 16-23; appendix A.5)."""
+"""Soil heat and water (MATSIRO.md 6, cases 14, 16-22; appendix A.5)."""
 
 import jax
 import jax.numpy as jnp
@@ -7,8 +7,8 @@ import pytest
 from scipy.linalg import solve_banded
 from scipy.special import erfc
 
-from mdpl.lsm.matsiro import runoff, soil
-from mdpl.lsm.matsiro.constants import KS_DECAY, L_MELT, RHO_WATER, SOIL_THICKNESS
+from mdpl.lsm.matsiro import soil
+from mdpl.lsm.matsiro.constants import L_MELT, RHO_WATER, SOIL_THICKNESS
 
 DT = 1800.0
 DZ = SOIL_THICKNESS[:, None]
@@ -57,6 +57,7 @@ def test_reference_numbers():
 
 
 def test_heat_is_conserved():
+    """Case 16."""
     rng = np.random.default_rng(1)
     t = jnp.asarray(rng.uniform(270, 300, (5, 1)))
     capacity = soil.heat_capacity(jnp.full((5, 1), 0.2), 1.2e6)
@@ -65,26 +66,95 @@ def test_heat_is_conserved():
     np.testing.assert_allclose(gained, -80.0, atol=1e-8)
 
 
+def fine(first, regular, thick, growing=18, by=1.25):
+    """A surface node, ``regular`` layers of one thickness, and thicker ones down to rest."""
+    below = thick * by ** np.arange(1, growing + 1)
+    return np.hstack([first, np.full(regular, thick), below])
+
+
+def held_surface(thickness, conductivity, heat_capacity):
+    """A first node without resistance and with endless heat: the surface."""
+    n = len(thickness)
+    k = jnp.full((n, 1), conductivity).at[0].set(1e12)
+    capacity = jnp.asarray(heat_capacity * np.asarray(thickness)[:, None]).at[0].set(1e18)
+    return k, capacity
+
+
 def test_conduction_reproduces_the_semi_infinite_solid(fine_layers):
-    n, dz, k, c = 61, 0.02, 1.2, 2.4e6
-    fine_layers(np.full(n, dz))
-    # A first node without resistance and with endless heat holds the surface 10 K warmer.
-    t = jnp.full((n, 1), 280.0).at[0].set(290.0)
-    conductivity = jnp.full((n, 1), k).at[0].set(1e12)
-    capacity = jnp.full((n, 1), c * dz).at[0].set(1e18)
-    steps, dt = 288, 300.0
+    """Case 17: 2 cm layers, steps of 1800 s, ten days after a rise of 10 K."""
+    k, c, steps, thick = 1.2, 2.4e6, 480, 0.02
+    layers = fine(thick, 90, thick)
+    fine_layers(layers)
+    conductivity, capacity = held_surface(layers, k, c)
+    start = jnp.full((len(layers), 1), 280.0).at[0].set(290.0)
     advance = jax.jit(
         lambda t: jax.lax.fori_loop(
-            0, steps, lambda _, now: soil.conduct(now, conductivity, capacity, 0.0 * ONE, dt), t
+            0, steps, lambda _, now: soil.conduct(now, conductivity, capacity, 0.0 * ONE, DT), t
         )
     )
-    t = advance(t)
-    depth = (np.arange(1, n) - 0.5) * dz
-    exact = 280 + 10 * erfc(depth / (2 * np.sqrt(k / c * steps * dt)))
-    assert np.abs(np.asarray(t[1:, 0]) - exact).max() < 0.01  # K, of a step of 10 K
+    t = np.asarray(advance(start))[:, 0]
+    depth = (np.arange(1, 91) - 0.5) * thick
+    exact = 280 + 10 * erfc(depth / (2 * np.sqrt(k / c * steps * DT)))
+    assert np.abs(t[1:91] - exact).max() < 0.004  # K, of a step of 10 K
+    flux = k * (t[0] - t[1]) / (0.5 * thick)
+    np.testing.assert_allclose(flux, k * 10 / np.sqrt(np.pi * k / c * steps * DT), rtol=1e-3)
+
+
+def daily_amplitude(layers, regular, dt, k=1.2, c=2.4e6):
+    """Amplitude of the ground heat flux, as a share of the analytic one, for a daily wave."""
+    omega, days = 2 * np.pi / 86400, 12
+    conductivity, capacity = held_surface(layers, k, c)
+
+    def step(t, now):
+        t = t.at[0].set(280 + 10 * jnp.sin(omega * now))
+        t = soil.conduct(t, conductivity, capacity, 0.0 * ONE, dt)
+        return t, k * (t[0, 0] - t[1, 0]) / (0.5 * layers[1])
+
+    times = np.arange(1, int(days * 86400 / dt) + 1) * dt
+    _, flux = jax.jit(lambda t: jax.lax.scan(step, t, jnp.asarray(times)))(
+        jnp.full((len(layers), 1), 280.0)
+    )
+    last = times > (days - 1) * 86400
+    wave = 2 * np.mean(np.asarray(flux)[last] * np.exp(-1j * omega * times[last]))
+    return abs(wave) / (np.sqrt(omega * c * k) * 10)
+
+
+@pytest.mark.parametrize(("dt", "tolerance"), [(1800.0, 2e-3), (3600.0, 5e-3)])
+def test_daily_wave_of_ground_heat(fine_layers, dt, tolerance):
+    """Case 18, with 1 cm layers."""
+    layers = fine(0.01, 50, 0.01)
+    fine_layers(layers)
+    np.testing.assert_allclose(daily_amplitude(layers, 50, dt), 1.0, atol=tolerance)
+
+
+def test_the_default_layers_damp_the_daily_wave(fine_layers):
+    """Case 18: a property of the description's layers, not an error of ours."""
+    layers = np.hstack([0.01, SOIL_THICKNESS])
+    fine_layers(layers)
+    np.testing.assert_allclose(daily_amplitude(layers, 5, 1800.0), 0.815, atol=0.01)
+
+
+def test_frost_penetrates_as_stefan_and_neumann_say(fine_layers):
+    """Case 19: saturated, all at 0 C and unfrozen, the surface held at -10 C for 30 days."""
+    thick, n = 0.02, 60
+    layers = np.full(n, thick)
+    fine_layers(layers)
+    conductivity, capacity = held_surface(layers, 1.5, 1.2e6 + 4.19e6 * 0.4)
+    water = jnp.full((n, 1), 0.4).at[0].set(0.0)
+
+    def step(_, now):
+        t, ice = now
+        t = soil.conduct(t, conductivity, capacity, 0.0 * ONE, DT)
+        return soil.freeze(t, water, ice, capacity)
+
+    start = (jnp.full((n, 1), 273.15).at[0].set(263.15), jnp.zeros((n, 1)))
+    _, ice = jax.jit(lambda now: jax.lax.fori_loop(0, 30 * 48, step, now))(start)
+    front = float(ice.sum()) * thick / 0.4
+    np.testing.assert_allclose(front, 0.7376, rtol=1e-3)
 
 
 def test_freezing_conserves_enthalpy_and_thaws_back():
+    """Case 16."""
     water = jnp.full((5, 1), 0.3)
     t = jnp.array([[268.0], [272.9], [274.0], [271.0], [280.0]])
     ice = jnp.array([[0.0], [0.1], [0.2], [0.3], [0.0]])
@@ -101,6 +171,7 @@ def test_freezing_conserves_enthalpy_and_thaws_back():
 
 
 def test_water_is_conserved_with_uptake_and_flooding():
+    """Case 14."""
     rng = np.random.default_rng(2)
     for infiltration in (-5e-5, 0.0, 2e-4, 5e-2):
         water = jnp.asarray(rng.uniform(0.05, 0.43, (5, 1)))
@@ -113,11 +184,43 @@ def test_water_is_conserved_with_uptake_and_flooding():
 
 
 def test_closed_column_comes_to_hydrostatic_rest():
-    step = jax.jit(lambda w: jax.lax.fori_loop(0, 50_000, lambda _, now: flow(now), w))
-    water = step(jnp.full((5, 1), 0.33))
+    """Case 21."""
+
+    def rest(w, steps, dt):
+        zero = jnp.zeros_like(w)
+        step = lambda _, now: soil.flow(  # noqa: E731
+            now, zero, **LOAM, infiltration=0.0 * ONE, sink=zero, dt=dt
+        )
+        return jax.lax.fori_loop(0, steps, step, w)
+
+    rest = jax.jit(rest)
+    water = rest(rest(jnp.full((5, 1), 0.33), 20_000, DT), 20_000, 1e6)
     psi = soil.potential(water / 0.43, -0.3, 5.4)[:, 0]
     centre = np.cumsum(SOIL_THICKNESS) - SOIL_THICKNESS / 2
-    np.testing.assert_allclose(psi - psi[0], centre - centre[0], atol=1e-5)
+    np.testing.assert_allclose(psi - psi[0], centre - centre[0], atol=1e-9)
+
+
+@pytest.mark.parametrize("layers", [SOIL_THICKNESS, np.full(8, 0.1), [0.3, 0.02, 0.5, 0.1]])
+def test_steady_infiltration_wets_the_column_evenly(fine_layers, layers):
+    """Case 20: free drainage below, W = (q / K_s)^(1 / (2 b + 3)) in any layering."""
+    fine_layers(layers)
+    rain, exponent = 1e-6, 2 * 5.4 + 3
+
+    def step(_, water):
+        drained = RHO_WATER * 7e-6 * (water[-1] / 0.43) ** exponent
+        return flow(water, RHO_WATER * rain, jnp.zeros_like(water).at[-1].set(drained))
+
+    start = jnp.full((len(layers), 1), 0.35)
+    water = jax.jit(lambda w: jax.lax.fori_loop(0, 20_000, step, w))(start)
+    np.testing.assert_allclose(water / 0.43, (rain / 7e-6) ** (1 / exponent), rtol=1e-7)
+
+
+def test_a_dry_column_stays_dry():
+    """Case 22: nothing flows, nothing turns negative."""
+    dry = jnp.full((5, 1), 0.02 * 0.43)
+    np.testing.assert_allclose(flow(dry), dry, atol=1e-12)
+    drawn = flow(dry, -1e-4, jnp.full((5, 1), 0.0))
+    assert np.isfinite(drawn).all()
 
 
 def test_evaporation_beyond_what_the_top_layer_holds_comes_from_below():
@@ -130,6 +233,7 @@ def test_evaporation_beyond_what_the_top_layer_holds_comes_from_below():
 
 
 def test_frozen_layer_blocks_flow():
+    """Case 22."""
     water = jnp.full((5, 1), 0.43)
     ice = jnp.asarray(np.array([0.0, 0.0, 0.43, 0.0, 0.0])[:, None])
     wet = water.at[0].set(0.2).at[1].set(0.3).at[3].set(0.2).at[4].set(0.1)
@@ -137,40 +241,3 @@ def test_frozen_layer_blocks_flow():
     np.testing.assert_allclose(new[2], wet[2], atol=1e-15)
     upper = (DZ * (new - wet))[:2].sum()
     np.testing.assert_allclose(upper, 0.0, atol=1e-15)
-
-
-def test_water_table_and_base_flow():
-    psi = jnp.full((5, 1), -50.0)
-    dry = jnp.full((5, 1), 0.2)
-    depth, where = runoff.water_table(dry, 0.43 * ONE, psi)
-    assert float(where.sum()) == 0.0
-    full = jnp.full((5, 1), 0.43)
-    depth, where = runoff.water_table(full, 0.43 * ONE, jnp.full((5, 1), -0.3))
-    assert float(depth[0]) == 0.0
-    assert float(where[0, 0]) == 1.0
-
-    def out(rain, water, psi):
-        return runoff.runoff(
-            rain * ONE, water, jnp.zeros_like(water), psi, 0.43 * ONE, 7e-6 * ONE, 1e-8 * ONE, DT
-        )
-
-    soaked = out(1e-4, full, jnp.full((5, 1), -0.3))
-    np.testing.assert_allclose(soaked.saturation_excess, 1e-4 * (1 - np.exp(-1)), rtol=1e-12)
-    assert float(out(1e-4, dry, psi).saturation_excess[0]) == 0.0
-    shallow = full.at[0].set(0.3)
-    for top in (-0.01, -0.03):
-        result = out(0.0, shallow, jnp.full((5, 1), top))
-        np.testing.assert_allclose(result.base_flow, 1e-5 * np.exp(1 + KS_DECAY * top), rtol=1e-12)
-
-
-def test_runoff_accounts_for_all_rain():
-    rng = np.random.default_rng(3)
-    for rain in (0.0, 1e-4, 0.05):
-        water = jnp.asarray(rng.uniform(0.1, 0.45, (5, 1)))
-        psi = soil.potential(soil.saturation(water, 0 * water, 0.43), -0.3, 5.4)
-        parts = runoff.runoff(
-            rain * ONE, water, 0 * water, psi, 0.43 * ONE, 7e-6 * ONE, 1e-7 * ONE, DT
-        )
-        total = parts.into_soil + parts.saturation_excess + parts.infiltration_excess
-        np.testing.assert_allclose(total, rain, atol=1e-15)
-        np.testing.assert_allclose(parts.drawn.sum(0), parts.base_flow + parts.overflow, atol=1e-15)

@@ -15,17 +15,10 @@ def saturation_pressure(temperature: Any, xp: Any = jnp) -> Any:
     return 611.2 * xp.exp(17.67 * (temperature - T_MELT) / (temperature - 29.65))
 
 
-def saturation_humidity(temperature: Any, pressure: Any) -> tuple[Any, Any, Any]:
-    """Saturation specific humidity, its derivative and the vapour pressure behind it.
-
-    Returns:
-        q* (kg kg-1), dq*/dT (kg kg-1 K-1), e* (Pa).
-    """
+def saturation_humidity(temperature: Any, pressure: Any) -> Any:
+    """Saturation specific humidity q*, kg kg-1."""
     e = saturation_pressure(temperature)
-    dry = 1.0 / (pressure - 0.378 * e)
-    q = 0.622 * e * dry
-    dq = q * 17.67 * 243.5 / (temperature - 29.65) ** 2 * pressure * dry
-    return q, dq, e
+    return 0.622 * e / (pressure - 0.378 * e)
 
 
 def vapour_pressure(humidity: Any, pressure: Any) -> Any:

@@ -10,99 +10,233 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from mdpl.lsm.matsiro import canopy_water, energy, radiation, runoff, soil, stomata, turbulence
-from mdpl.lsm.matsiro.constants import (
-    DIFFUSIVITY,
-    GRAVITY,
-    LEAF_PROJECTION,
-    PAR_QUANTA,
-    R_VAPOUR,
-    RHO_WATER,
-    SATURATION_FLOOR,
-    SOIL_RESISTANCE_A2,
-    SOIL_THICKNESS,
+from mdpl.lsm.matsiro import (
+    canopy_water,
+    energy,
+    respiration,
+    runoff,
+    setting,
+    snow,
+    soil,
+    supply,
 )
-from mdpl.lsm.matsiro.parameters import Column
-from mdpl.lsm.matsiro.state import Forcing, State, Surface
+from mdpl.lsm.matsiro.constants import (
+    L_SUB,
+    L_VAP,
+    RHO_WATER,
+    SOIL_THICKNESS,
+    T_MELT,
+)
+from mdpl.lsm.matsiro.place import Column
+from mdpl.lsm.matsiro.state import Forcing, State, Surface, Unknowns
 
 _DZ = np.asarray(SOIL_THICKNESS)[:, None]
+
+
+class Vapour(NamedTuple):
+    """Water leaving as vapour, kg m-2 s-1, means over the column."""
+
+    soil: Array  # liquid, Et11
+    soil_ice: Array  # Et21
+    snow: Array  # E_Sn
+    leaves: Array  # interception loss less dew
+    transpiration: Array
+
+    def total(self) -> Array:
+        return self.soil + self.soil_ice + self.snow + self.leaves + self.transpiration
 
 
 class Step(NamedTuple):
     """All that a step computes beyond the new state."""
 
-    surface: Surface
+    surface: Surface  # means over the snow-free and the snow-covered part
+    vapour: Vapour
     water: runoff.Runoff
+    snow: snow.SnowStep
+    snow_area: Array  # A_Sn during the step
+    lai: Array
     stress: Array
+    respiration: respiration.Respiration
+    supplied: supply.Supplied
+    rain: Array  # above the canopy, kg m-2 s-1
+    snowfall: Array
     water_residual: Array  # kg m-2
 
 
 def water_stored(state: State) -> Array:
-    """Water in soil and on leaves, kg m-2, (column,)."""
-    return RHO_WATER * ((state.soil_water * _DZ).sum(0) + state.canopy_water)
+    """Water in soil, snow and on leaves, kg m-2, (column,)."""
+    in_soil = (state.soil_water * _DZ).sum(0)
+    return RHO_WATER * (in_soil + state.canopy_water) + state.snow.amount
 
 
-def step(column: Column, state: State, air: Forcing, dt: Array, passes: int) -> tuple[State, Step]:
+def step(column: Column, state: State, air: Forcing, dt: Array, most: int) -> tuple[State, Step]:
     """Advance the column by one interval of ``dt`` seconds.
 
-    Fluxes see the old state; then canopy water, runoff, soil heat, soil water and freezing
+    Fluxes see the old state; then canopy water, snow, runoff, soil heat, soil water and freezing
     follow in the description's order (MATSIRO.md 1.2).
-    """
-    psi = soil.potential(
-        soil.saturation(state.soil_water, state.soil_ice, column.porosity),
-        column.psi_sat,
-        column.soil_b,
-    )
-    by_layer = stomata.layer_stress(psi, column.psi_critical, column.stress_slope)
-    stress, uptake_share = stomata.root_uptake(by_layer, column.roots)
-    lai = air.LAI * column.lai_scale
-    setting = _setting(column, state, air, lai, psi, stress, uptake_share, dt)
-    rough = turbulence.roughness(
-        column.canopy_height, lai, column.drag, column.heat, column.reference_height
-    )
-    surface = energy.solve_surface(
-        column.leaf,
-        rough,
-        setting,
-        air,
-        state.ground_temperature,
-        state.canopy_temperature,
-        state.leaf_co2,
-        passes,
-    )
 
-    capacity = column.canopy_capacity * lai
-    canopy = canopy_water.update(
+    Args:
+        most: Newton steps of the surface solution at most.
+    """
+    lai = air.LAI * column.lai_scale
+    roots = setting.rooted(column, state, dt)
+    area = snow.cover_fraction(state.snow.amount, column.snow.full_cover)
+    bare, snowy, emerged_lai = _surfaces(column, state, air, roots, lai, area, dt, most)
+    surface = jax.tree.map(lambda a, b: (1.0 - area) * a + area * b, bare, snowy)
+    vapour = _vapour(state, bare, snowy, surface, area, dt)
+
+    frozen = (1.0 - area) * (bare.solution.canopy < T_MELT) + area * (
+        snowy.solution.canopy < T_MELT
+    )
+    leaves = canopy_water.update(
         state.canopy_water,
-        surface.interception_loss + surface.dew_on_leaves,
+        state.canopy_frozen,
+        frozen,
+        surface.interception_loss * (1.0 - state.canopy_frozen) + surface.dew_on_leaves,
+        surface.interception_loss * state.canopy_frozen,
         air.rain,
-        lai,
-        capacity,
+        air.snowfall,
+        emerged_lai,
+        column.canopy_capacity * emerged_lai,
         dt,
     )
-    ice = state.soil_ice
-    sublimated = surface.soil_sublimation * dt / RHO_WATER / SOIL_THICKNESS[0]
-    ice = ice.at[0].add(-sublimated)
-    wetness = state.soil_water.at[0].add(-sublimated)
+    conductivity = soil.conductivity(state.soil_water, column.soil_conductivity)
+    into = snow.SnowInput(
+        sublimation=vapour.snow,
+        top_heat=area * snowy.ground_heat,
+        surplus=area * snowy.surplus,
+        canopy_heat=leaves.phase_heat,
+        rain=leaves.throughfall,
+        snowfall=leaves.snowfall,
+        soil_temperature=state.soil_temperature[0],
+        soil_resistance=0.5 * SOIL_THICKNESS[0] / conductivity[0],
+    )
+    pack = jax.lax.cond(
+        jnp.any((state.snow.amount > 0) | (leaves.snowfall > 0)),
+        lambda: snow.advance(state.snow, column.snow, into, dt),
+        lambda: snow.without(into),
+    )
+    from_soil = (1.0 - area) * bare.ground_heat - pack.soil_heat
+    below, drained = _soil(column, state, roots, vapour, pack.water, from_soil, conductivity, dt)
+    wetness, supplied = supply.supply(
+        column.supply,
+        below[1],
+        below[2],
+        column.porosity,
+        column.psi_sat,
+        column.soil_b,
+        column.roots,
+        emerged_lai,
+        dt,
+    )
+    new = State(
+        soil_side=bare.solution,
+        snow_side=_next_guess(bare.solution, snowy.solution, area),
+        soil_temperature=below[0],
+        soil_water=wetness,
+        soil_ice=below[2],
+        canopy_water=leaves.store,
+        canopy_frozen=frozen,
+        snow=pack.snow,
+    )
+    out = vapour.total() + drained.saturation_excess + drained.infiltration_excess
+    out = out + drained.overflow + drained.base_flow
+    come = air.rain + air.snowfall + supplied.irrigation + supplied.groundwater
+    residual = water_stored(new) - water_stored(state) - (come - out) * dt
+    breath = respiration.respire(
+        column.respiration,
+        surface.leaf_respiration,
+        surface.gpp,
+        emerged_lai,
+        surface.solution.canopy,
+        state.soil_temperature,
+        jnp.clip(state.soil_water / column.porosity, 0.0, 1.0),
+    )
+    one = jnp.ones_like(area)
+    return new, Step(
+        surface=surface,
+        vapour=vapour,
+        water=drained,
+        snow=pack,
+        snow_area=area,
+        lai=emerged_lai,
+        stress=roots.stress,
+        respiration=breath,
+        supplied=supplied,
+        rain=air.rain * one,
+        snowfall=air.snowfall * one,
+        water_residual=residual,
+    )
 
+
+def _surfaces(
+    column: Column,
+    state: State,
+    air: Forcing,
+    roots: setting.Roots,
+    lai: Array,
+    area: Array,
+    dt: Array,
+    most: int,
+) -> tuple[Surface, Surface, Array]:
+    """Both parts of the column, and the leaf area out of the snow as a mean over them."""
+    canopy = setting.emerged(column, lai, jnp.zeros_like(area))
+    rough, around = setting.soil_side(column, state, air, roots, canopy, dt)
+    bare = energy.solve_surface(column.leaf, rough, around, air, state.soil_side, most)
+    above = setting.emerged(column, lai, setting.snow_depth(state, area))
+
+    def lies() -> Surface:
+        rough, around = setting.snow_side(column, state, air, roots, above, area, dt)
+        return energy.solve_surface(column.leaf, rough, around, air, state.snow_side, most)
+
+    snowy = jax.lax.cond(jnp.any(area > 0), lies, lambda: bare)
+    return bare, snowy, (1.0 - area) * canopy.lai + area * above.lai
+
+
+def _vapour(
+    state: State, bare: Surface, snowy: Surface, surface: Surface, area: Array, dt: Array
+) -> Vapour:
+    """Vapour by source; what the snow cannot give is taken from the soil, with the same energy."""
+    frozen = soil.frozen_share(state.soil_water[0], state.soil_ice[0])
+    from_soil = (1.0 - area) * bare.ground_vapour
+    from_snow = area * snowy.ground_vapour
+    excess = jnp.maximum(from_snow - state.snow.amount / dt, 0.0)
+    return Vapour(
+        soil=(1.0 - frozen) * from_soil + excess * (L_SUB / L_VAP),
+        soil_ice=frozen * from_soil,
+        snow=from_snow - excess,
+        leaves=surface.interception_loss + surface.dew_on_leaves,
+        transpiration=surface.transpiration,
+    )
+
+
+def _soil(
+    column: Column,
+    state: State,
+    roots: setting.Roots,
+    vapour: Vapour,
+    water: Array,
+    from_soil: Array,
+    conductivity: Array,
+    dt: Array,
+) -> tuple[tuple[Array, Array, Array], runoff.Runoff]:
+    """Runoff, heat, water and freezing of the soil: temperature, water and ice after the step."""
+    sublimated = vapour.soil_ice * dt / RHO_WATER / SOIL_THICKNESS[0]
+    ice = state.soil_ice.at[0].add(-sublimated)
+    wetness = state.soil_water.at[0].add(-sublimated)
     drained = runoff.runoff(
-        canopy.throughfall,
+        water,
         wetness,
         ice,
-        psi,
+        roots.psi,
+        state.soil_temperature,
         column.porosity,
         column.k_sat,
         column.drainage,
         dt,
     )
-    heat_capacity = soil.heat_capacity(state.soil_water, column.dry_heat_capacity)
-    warmth = soil.conduct(
-        state.soil_temperature,
-        soil.conductivity(state.soil_water, column.soil_conductivity),
-        heat_capacity,
-        surface.ground_heat,
-        dt,
-    )
+    capacity = soil.heat_capacity(state.soil_water, column.dry_heat_capacity)
+    warmth = soil.conduct(state.soil_temperature, conductivity, capacity, from_soil, dt)
     wetness = soil.flow(
         wetness,
         ice,
@@ -110,93 +244,18 @@ def step(column: Column, state: State, air: Forcing, dt: Array, passes: int) -> 
         column.psi_sat,
         column.soil_b,
         column.k_sat,
-        drained.into_soil - surface.soil_evaporation,
-        uptake_share * surface.transpiration + drained.drawn,
+        drained.into_soil - vapour.soil,
+        roots.share * vapour.transpiration + drained.drawn,
         dt,
     )
-    warmth, ice = soil.freeze(warmth, wetness, ice, heat_capacity)
-
-    new = State(
-        surface.ground_temperature,
-        surface.canopy_temperature,
-        surface.leaf_co2,
-        warmth,
-        wetness,
-        ice,
-        canopy.store,
-    )
-    out = surface.transpiration + surface.interception_loss + surface.dew_on_leaves
-    out = out + surface.soil_evaporation + surface.soil_sublimation
-    out = out + drained.saturation_excess + drained.infiltration_excess
-    out = out + drained.overflow + drained.base_flow
-    residual = water_stored(new) - water_stored(state) - (air.rain - out) * dt
-    return new, Step(surface, drained, stress, residual)
+    warmth, ice = soil.freeze(warmth, wetness, ice, capacity)
+    return (warmth, wetness, ice), drained
 
 
-def _setting(
-    column: Column,
-    state: State,
-    air: Forcing,
-    lai: Array,
-    psi: Array,
-    stress: Array,
-    uptake_share: Array,
-    dt: Array,
-) -> energy.Setting:
-    leafy = lai / column.cover
-    bands = []
-    for r, t, floor in (
-        (column.r_vis, column.t_vis, column.albedo_vis),
-        (column.r_nir, column.t_nir, column.albedo_nir),
-    ):
-        r, t = radiation.mix_leaf(r, t)
-        closed = radiation.canopy_band(r, t, leafy, air.sec_zenith, floor, floor)
-        bands.append(radiation.cover(closed, column.cover, floor))
-    light = radiation.shortwave(
-        bands[0],
-        bands[1],
-        air.direct_visible,
-        air.direct_infrared,
-        air.diffuse_visible,
-        air.diffuse_infrared,
-    )
-    r, t = radiation.mix_leaf(column.r_vis, column.t_vis)
-    decay = LEAF_PROJECTION * DIFFUSIVITY * jnp.sqrt((1.0 - t) ** 2 - r**2)
-    mean = stomata.canopy_mean(column.extinction * decay * leafy)
-
-    dry_surface = jnp.minimum(state.soil_water[0] / column.porosity, 1.0)
-    capacity = column.canopy_capacity * lai
-    available = jnp.maximum(
-        state.soil_water - state.soil_ice - SATURATION_FLOOR * column.porosity, 0.0
-    )
-    store = available * _DZ * RHO_WATER / dt
-    ice_share = jnp.clip(state.soil_ice[0] / jnp.maximum(state.soil_water[0], 1e-6), 0.0, 1.0)
-    floor = jnp.maximum(state.soil_water[0] - SATURATION_FLOOR * column.porosity, 0.0)
-    return energy.Setting(
-        shortwave_ground=light.ground,
-        shortwave_canopy=light.canopy,
-        shortwave_up=light.up,
-        emissivity=column.emissivity,
-        gap=radiation.longwave_gap(leafy, column.cover),
-        light=column.leaf.quantum_yield * PAR_QUANTA * light.canopy_par / (lai * mean),
-        canopy_mean=mean,
-        lai=lai,
-        stress=stress,
-        minimum_conductance=column.leaf.intercept * jnp.maximum(stress, 0.1),
-        soil_resistance=column.soil_resistance
-        * (1.0 - dry_surface)
-        / (SOIL_RESISTANCE_A2 + dry_surface),
-        soil_humidity=jnp.exp(psi[0] * GRAVITY / (R_VAPOUR * state.soil_temperature[0])),
-        ice_share=ice_share,
-        ground_conductance=2.0
-        * soil.conductivity(state.soil_water[0], column.soil_conductivity)
-        / SOIL_THICKNESS[0],
-        soil_temperature=state.soil_temperature[0],
-        canopy_store=jnp.maximum(state.canopy_water, 0.0) * RHO_WATER / dt,
-        soil_store=0.9 * floor * SOIL_THICKNESS[0] * RHO_WATER / dt,
-        root_store=jnp.min(0.5 * store / (uptake_share + 1e-9), axis=0),
-        wet_share=canopy_water.wet_share(state.canopy_water, capacity),
-    )
+def _next_guess(bare: Unknowns, snowy: Unknowns, area: Array) -> Unknowns:
+    """Snow that is yet to come starts from the bare surface, not warmer than melting."""
+    born = bare._replace(ground=jnp.minimum(bare.ground, T_MELT))
+    return Unknowns(*(jnp.where(area > 0, a, b) for a, b in zip(snowy, born, strict=True)))
 
 
 def march(
@@ -204,7 +263,7 @@ def march(
     state: State,
     record: Forcing,
     dt: Array,
-    passes: int,
+    most: int,
     keep: Callable[[State, Step], dict[str, Array]],
     remat: bool = False,
 ) -> tuple[State, dict[str, Array]]:
@@ -220,7 +279,7 @@ def march(
     """
 
     def body(now: State, air: Forcing) -> tuple[State, dict[str, Array]]:
-        new, all_ = step(column, now, air, dt, passes)
+        new, all_ = step(column, now, air, dt, most)
         moving = air.valid > 0
         held = jax.tree.map(lambda a, b: jnp.where(moving, a, b), new, now)
         return held, keep(new, all_)

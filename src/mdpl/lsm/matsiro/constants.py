@@ -1,4 +1,7 @@
-"""Constants of the MATSIRO column; values from the model description unless said otherwise."""
+"""Constants of the MATSIRO column (MATSIRO.md 2.1 and 3.3).
+
+The model description prints no physical constants; those are the usual ones of its family.
+"""
 
 from __future__ import annotations
 
@@ -35,8 +38,28 @@ LAI_FLOOR = 1e-3
 DISPLACEMENT_CAP = 0.7  # of the reference height; the printed 0.5 bites close above forests
 Z0_GROUND = 0.05  # m
 ZT_GROUND = 0.005  # m
+Z0_SNOW, ZT_SNOW = 0.01, 0.001  # m; not in the description
 SATURATION_FLOOR = 0.02  # lowest degree of saturation, bounds the water potential
 PONDING = 1e-3  # m of water that may stand on the soil
 KS_DECAY = 1.0 / 0.333  # f, m-1
 DRIP_D1, DRIP_D2 = 1.14e-11, 3.7e3  # m s-1, m-1
 SOIL_RESISTANCE_A2 = 0.2
+
+# snow
+RHO_SNOW = 300.0  # kg m-3
+CP_ICE = 2100.0  # J kg-1 K-1
+SNOW_FULL_COVER = 100.0  # Sn_c, kg m-2
+SNOW_CONDUCTIVITY = 0.3  # W m-1 K-1
+SNOW_LEAST = 1e-3  # kg m-2; less than this melts at once, so that sqrt(Sn) keeps a slope
+SNOW_MAX = 1000.0  # kg m-2, the rest leaves as ice
+SNOW_COLDEST = 160.0  # K, a guard no measured forcing should reach
+REFREEZE_SHARE = 0.1  # of the mass of a layer in one step
+ALBEDO_NEW = np.array([0.9, 0.7, 0.01])  # visible, near infrared, infrared
+ALBEDO_OLD = np.array([0.65, 0.2, 0.1])
+AGEING_TEMPERATURE = 5000.0  # K
+AGEING_TIME = 1e6  # s
+AGEING_DIRT = 0.3
+AGEING_CAP = 0.999  # of the way from new to old
+SNOW_REFRESH = 10.0  # dSn_c, kg m-2 of snowfall that make the surface new; not in the description
+ZENITH_SLOPE = 0.4  # of snow albedo
+COS_DIFFUSE = np.cos(np.deg2rad(50.0))  # zenith angle that stands for diffuse light

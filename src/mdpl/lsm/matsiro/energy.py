@@ -1,4 +1,4 @@
-"""Joint energy balance of ground surface and canopy (MATSIRO.md 2.12-2.15)."""
+"""Joint solution of ground surface, canopy, leaf and stability (MATSIRO.md 2.13-2.15)."""
 
 from __future__ import annotations
 
@@ -8,72 +8,58 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from mdpl.lsm.matsiro import stomata, turbulence
-from mdpl.lsm.matsiro.atmosphere import saturation_humidity, vapour_pressure
-from mdpl.lsm.matsiro.constants import (
-    CP_AIR,
-    L_SUB,
-    L_VAP,
-    STEFAN_BOLTZMANN,
-)
-from mdpl.lsm.matsiro.state import Forcing, Surface
-from mdpl.lsm.matsiro.turbulence import Roughness, Transfer
+from mdpl.lsm.matsiro import newton, stomata
+from mdpl.lsm.matsiro.constants import L_VAP
+from mdpl.lsm.matsiro.fluxes import Fluxes, Mismatch, Setting, balances, evaluate
+from mdpl.lsm.matsiro.state import Forcing, Surface, Unknowns
+from mdpl.lsm.matsiro.turbulence import STABILITY_RANGE, Roughness
 
-MAX_PASS_CHANGE = 10.0
-"""K a temperature may move in any pass but the last, which is exact whatever it takes."""
+CLOSE_KELVIN, CLOSE_PASCAL, CLOSE_ZETA = 0.02, 0.2, 0.005
+"""A Newton step shorter than this (in zeta: than this share of 1 + |zeta|) ends the search; the
+last, exact step takes what is left."""
 
-_TINY_GRADIENT = 1e-12
+LONGEST = 8.0
+"""K a temperature may move in one step of the search."""
 
+PATIENCE = 8
+"""Steps after which a column that goes round in circles is slowed down."""
 
-class Setting(NamedTuple):
-    """All that stays fixed while the surface temperatures are sought."""
+TRUST = 0.1
+"""K the others may still have to move for the sign of zeta's equation to count."""
 
-    shortwave_ground: Array  # absorbed, W m-2
-    shortwave_canopy: Array
-    shortwave_up: Array
-    emissivity: Array
-    gap: Array  # tau_L
-    light: Array  # J of the top leaf, mol m-2 s-1
-    canopy_mean: Array  # f_avr
-    lai: Array
-    stress: Array  # f_w
-    minimum_conductance: Array  # b max(f_w, 0.1), mol m-2 s-1
-    soil_resistance: Array  # s m-1
-    soil_humidity: Array  # h_soil
-    ice_share: Array  # frozen share of evaporation from soil
-    ground_conductance: Array  # k/dz to the first soil node, W m-2 K-1
-    soil_temperature: Array  # first node, K
-    canopy_store: Array  # most that leaves can evaporate in the step, kg m-2 s-1
-    soil_store: Array  # most that the first layer can evaporate
-    root_store: Array  # most that the roots can take up
-    wet_share: Array  # f_cwet
+COLLAPSED = 1e-4
+"""Width of bounds on zeta that hold no solution."""
+
+SETTLING = 8
+"""Steps in which columns that did not arrive balance their temperatures at the stability they got
+to: from far off the last, linear step would promise fluxes that no surface has."""
+
+FARTHEST = 60.0
+"""K a surface may differ from the air."""
 
 
-class Iterate(NamedTuple):
-    """What one pass hands to the next."""
+class Search(NamedTuple):
+    """Where the search stands."""
 
-    ground: Array  # K
-    canopy: Array  # K
-    transfer: Transfer
-    co2: Array  # Pa
-    wet: Array  # share of the step the leaves are wet
-    soil_limit: Array  # factors that keep evaporation within the stores
-    root_limit: Array
+    at: Unknowns
+    low: Array  # zeta between these solves the equations
+    high: Array
+    moving: Array  # bool, (column,): columns that are not there yet
+    steps: Array  # Newton steps taken so far
 
 
-class Fluxes(NamedTuple):
-    """Fluxes at the temperatures of a pass and their derivatives, before the linear step."""
+class Step(NamedTuple):
+    """A Newton step, and the equation of zeta when the others have been solved for it."""
 
-    heat_ground: Array
-    heat_canopy: Array
-    soil: Array  # Et11 + Et21, kg m-2 s-1
-    transpiration: Array
-    interception: Array
-    d_heat_ground: Array
-    d_heat_canopy: Array
-    d_soil: Array
-    d_transpiration: Array
-    d_interception: Array
+    change: Unknowns
+    off: Array  # what zeta's equation leaves open, K
+    slope: Array  # how that grows with zeta, K; not positive beyond a fold
+    others: Unknowns  # change of the others with zeta held
+    by_zeta: Unknowns  # their change for a unit of zeta
+    held: Array  # bool: the ground is at its ceiling
+
+
+_System = tuple[stomata.Leaf, Roughness, Setting, Forcing]
 
 
 def solve_surface(
@@ -81,212 +67,212 @@ def solve_surface(
     rough: Roughness,
     setting: Setting,
     air: Forcing,
-    ground: Array,
-    canopy: Array,
-    co2: Array,
-    passes: int,
+    guess: Unknowns,
+    most: int,
 ) -> Surface:
-    """Iterate coefficients, stomata and the two-surface balance; the last pass is exact.
+    """Solve both energy balances with stomata and stability by Newton's method.
+
+    The search for the solution carries no derivative; one more Newton step with the Jacobian
+    there, in which every flux is updated linearly, closes the energy balance exactly however
+    far the search got, and is the implicit function theorem where it has converged: reverse
+    mode through that step alone is the gradient of the solution.
 
     Args:
-        ground, canopy, co2: first guesses (last step's T_s, T_c in K and c_i in Pa).
-        passes: passes of the surface solution (n_outer); 5 recommended.
+        guess: the last step's solution.
+        most: Newton steps at most.
     """
-    transfer = turbulence.neutral(rough)
-    for _ in range(2):
-        transfer = turbulence.stratified(
-            rough, transfer, ground - air.theta, canopy - air.theta, air.Wind
+    system: _System = jax.tree.map(jax.lax.stop_gradient, (leaf, rough, setting, air))
+    at = _kept_physical(system, jax.tree.map(jax.lax.stop_gradient, guess))
+    low, high = STABILITY_RANGE
+    one = jnp.ones_like(at.ground)
+    start = Search(at, low * one, high * one, one > 0, jnp.zeros((), dtype=int))
+
+    def going(search: Search) -> Array:
+        return jnp.any(search.moving) & (search.steps < most + SETTLING)
+
+    def advance(search: Search) -> Search:
+        return _advance(system, search, search.steps >= most)
+
+    found = jax.lax.while_loop(going, advance, start)
+    return _finish(leaf, rough, setting, air, system, found)
+
+
+def _jacobian(system: _System, at: Unknowns) -> tuple[list[Fluxes], list[Mismatch]]:
+    derivatives = newton.columns(lambda x: evaluate(*system, x), at)
+    return [d[0] for d in derivatives], [d[1] for d in derivatives]
+
+
+def _newton_step(setting: Setting, at: Unknowns, jacobian: list[Mismatch], off: Mismatch) -> Step:
+    """The step to the solution of the linearised system.
+
+    Ground that would become warmer than its ceiling is held there; what its balance then
+    leaves open melts snow.
+    """
+    *others, by_zeta = jacobian
+    right = [[-item for item in off[:-1]], [-item for item in by_zeta[:-1]]]
+    triangle = newton.eliminate([column[:-1] for column in others], right)
+
+    def reduced(steps: list[Array], slopes: list[Array]) -> tuple[Array, ...]:
+        left = off.zeta + sum(c.zeta * s for c, s in zip(others, steps, strict=True))
+        slope = by_zeta.zeta + sum(c.zeta * s for c, s in zip(others, slopes, strict=True))
+        change = -left / slope
+        moved = [s + change * d for s, d in zip(steps, slopes, strict=True)]
+        return (*moved, change, left, slope, *steps, *slopes)
+
+    limit = setting.ceiling - at.ground
+    free = reduced(newton.substitute(triangle, 0), newton.substitute(triangle, 1))
+    pinned = reduced(
+        newton.substitute(triangle, 0, limit),
+        newton.substitute(triangle, 1, jnp.zeros_like(limit)),
+    )
+    held = free[3] > limit
+    made = [jnp.where(held, p, f) for p, f in zip(pinned, free, strict=True)]
+    none = jnp.zeros_like(limit)
+    return Step(
+        change=Unknowns(*made[:5]),
+        off=made[5],
+        slope=made[6],
+        others=Unknowns(*[*made[7:11], none]),
+        by_zeta=Unknowns(*[*made[11:15], none + 1.0]),
+        held=held,
+    )
+
+
+def _advance(system: _System, search: Search, settling: Array) -> Search:
+    """One step of the search; columns that are there stay.
+
+    In stable air the heat flux has a largest value, beyond which plain Newton steps run away.
+    At a given stability the other equations are well behaved, so the search keeps zeta between
+    bounds and halves these where Newton's step would leave them.
+    """
+    at = search.at
+    _, off = evaluate(*system, at)
+    _, jacobian = _jacobian(system, at)
+    jacobian, off = _held(jacobian, off, settling)
+    step = _newton_step(system[2], at, jacobian, off)
+
+    trusted = (jnp.abs(step.others.canopy) < TRUST) & (jnp.abs(step.others.ground) < TRUST)
+    low = jnp.where(trusted & (step.off < 0), at.zeta, search.low)
+    high = jnp.where(trusted & (step.off >= 0), at.zeta, search.high)
+    # Signs read before the others were near may have closed in on nothing: open up again.
+    lost = high - low < COLLAPSED
+    low = jnp.where(lost, STABILITY_RANGE[0], low)
+    high = jnp.where(lost, STABILITY_RANGE[1], high)
+    target = jnp.clip(at.zeta + step.change.zeta, *STABILITY_RANGE)
+    inside = (step.slope > 0) & (target >= low) & (target <= high)
+    zeta = jnp.where(inside, target, jnp.where(trusted, 0.5 * (low + high), at.zeta))
+    moved = zeta - at.zeta
+    wish = [a + moved * b for a, b in zip(step.others, step.by_zeta, strict=True)]
+    # The leaf's equation bends down towards low c_i: a step there may overshoot, and the others
+    # with it.
+    arrived = inside & _short(at, step.change) & ~settling
+    share = jnp.where((search.steps < PATIENCE) | arrived, 1.0, 0.5)
+    share = jnp.minimum(share, 0.75 * at.co2 / jnp.maximum(-wish[0], 1e-6))
+    share = jnp.minimum(share, LONGEST / jnp.maximum(jnp.abs(wish[2]), 1e-6))
+    share = jnp.minimum(share, LONGEST / jnp.maximum(jnp.abs(wish[3]), 1e-6))
+    new = _kept_physical(system, Unknowns(*(a + share * b for a, b in zip(at, wish, strict=True))))
+    kept = jax.tree.map(lambda a, b: jnp.where(search.moving, a, b), new, at)
+    return Search(kept, low, high, search.moving & ~arrived, search.steps + 1)
+
+
+def _short(at: Unknowns, step: Unknowns) -> Array:
+    """Whether a Newton step is so short that the last, exact one may follow."""
+    return (
+        (jnp.abs(step.canopy) < CLOSE_KELVIN)
+        & (jnp.abs(step.ground) < CLOSE_KELVIN)
+        & (jnp.abs(step.co2) < CLOSE_PASCAL)
+        & (jnp.abs(step.zeta) < CLOSE_ZETA * (1.0 + jnp.abs(at.zeta)))
+        & (jnp.abs(step.zeta_ground) < CLOSE_ZETA * (1.0 + jnp.abs(at.zeta_ground)))
+    )
+
+
+def _kept_physical(system: _System, x: Unknowns) -> Unknowns:
+    """Within bounds; a temperature that ran away starts again from that of the air."""
+    setting, air = system[2], system[3]
+    low, high = STABILITY_RANGE
+
+    def near(temperature: Array) -> Array:
+        return jnp.where(jnp.abs(temperature - air.Tair) < FARTHEST, temperature, air.Tair)
+
+    return Unknowns(
+        co2=jnp.clip(x.co2, 0.01, 1.2 * air.co2 * air.Psurf),
+        zeta_ground=jnp.clip(x.zeta_ground, low, high),
+        canopy=near(x.canopy),
+        ground=jnp.minimum(near(x.ground), setting.ceiling),
+        zeta=jnp.clip(x.zeta, low, high),
+    )
+
+
+def _held(jacobian: list[Mismatch], off: Mismatch, where: Array) -> tuple[list[Mismatch], Mismatch]:
+    """The linear system with c_i and both stabilities held in some columns."""
+    fixed = {"co2": 0, "zeta_ground": 1, "zeta": 4}
+    rows = [
+        column._replace(
+            **{n: jnp.where(where, float(i == k), getattr(column, n)) for n, k in fixed.items()}
         )
-    one = jnp.ones_like(ground)
-    start = Iterate(ground, canopy, transfer, co2, setting.wet_share * one, one, one)
-
-    def relaxed(_pass: int, last: Iterate) -> Iterate:
-        fluxes, now, _ = _fluxes(leaf, rough, setting, air, last)
-        d_ground, d_canopy = _linear_step(setting, air, now, fluxes)
-        bound = MAX_PASS_CHANGE
-        return now._replace(
-            ground=now.ground + jnp.clip(d_ground, -bound, bound),
-            canopy=now.canopy + jnp.clip(d_canopy, -bound, bound),
-        )
-
-    # Reverse mode needs a scan; a static trip count makes this loop one.
-    before_last = jax.lax.fori_loop(0, passes - 1, relaxed, start)
-    fluxes, now, leaf_state = _fluxes(leaf, rough, setting, air, before_last)
-    d_ground, d_canopy = _linear_step(setting, air, now, fluxes)
-    return _finish(setting, air, now, fluxes, leaf_state, d_ground, d_canopy)
-
-
-def _fluxes(
-    leaf: stomata.Leaf, rough: Roughness, setting: Setting, air: Forcing, last: Iterate
-) -> tuple[Fluxes, Iterate, stomata.Stomata]:
-    update = turbulence.stratified(
-        rough, last.transfer, last.ground - air.theta, last.canopy - air.theta, air.Wind
-    )
-    transfer = Transfer(*(0.5 * (a + b) for a, b in zip(last.transfer, update, strict=True)))
-    via_ground = transfer.ground * air.Wind
-    via_canopy = transfer.canopy * air.Wind
-
-    moles = stomata.molar_density(last.canopy, air.Psurf)
-    leaf_air = stomata.Air(air.Psurf, air.co2, vapour_pressure(air.Qair, air.Psurf) / air.Psurf)
-    cap = stomata.capacity(leaf, last.canopy, setting.stress, setting.light, leaf_air)
-    leaf_state = stomata.solve_leaf(
-        leaf,
-        cap,
-        setting.canopy_mean,
-        setting.minimum_conductance,
-        via_canopy / setting.lai * moles,
-        last.canopy,
-        leaf_air,
-        last.co2,
-    )
-    through_stomata = 1.0 / (1.0 / via_canopy + moles / (leaf_state.conductance * setting.lai))
-    through_soil = 1.0 / (1.0 / via_ground + setting.soil_resistance)
-
-    q_canopy, dq_canopy, _ = saturation_humidity(last.canopy, air.Psurf)
-    q_ground, dq_ground, _ = saturation_humidity(last.ground, air.Psurf)
-    rho = air.density
-    drying = q_canopy - air.Qair
-
-    # Limits act on conductances, so a flux stays proportional to its gradient.
-    potential = jnp.maximum(rho * via_canopy * drying, _TINY_GRADIENT)
-    wet = 0.5 * (last.wet + jnp.minimum(setting.wet_share, setting.canopy_store / potential))
-    leaf_conductance = jnp.where(drying > 0, through_stomata, via_canopy)
-    rate = (1.0 - wet) * rho * leaf_conductance
-    uptake = jnp.maximum(rate * drying, _TINY_GRADIENT)
-    root_limit = 0.5 * (last.root_limit + jnp.minimum(1.0, setting.root_store / uptake))
-    rate = rate * jnp.where(drying > 0, root_limit, 1.0)
-
-    humid = setting.soil_humidity * q_ground - air.Qair
-    dew = q_ground - air.Qair
-    evaporating = humid > 0
-    gradient = jnp.where(evaporating, humid, jnp.minimum(dew, 0.0))
-    slope = jnp.where(
-        evaporating, setting.soil_humidity * dq_ground, jnp.where(dew < 0, dq_ground, 0.0)
-    )
-    soil_rate = rho * jnp.where(evaporating, through_soil, via_ground)
-    demand = jnp.maximum(soil_rate * gradient, _TINY_GRADIENT)
-    soil_limit = 0.5 * (last.soil_limit + jnp.minimum(1.0, setting.soil_store / demand))
-    soil_rate = soil_rate * jnp.where(evaporating, soil_limit, 1.0)
-
-    heat = CP_AIR * rho
-    fluxes = Fluxes(
-        heat_ground=heat * via_ground * (last.ground - air.theta),
-        heat_canopy=heat * via_canopy * (last.canopy - air.theta),
-        soil=soil_rate * gradient,
-        transpiration=rate * drying,
-        interception=wet * rho * via_canopy * drying,
-        d_heat_ground=heat * via_ground,
-        d_heat_canopy=heat * via_canopy,
-        d_soil=soil_rate * slope,
-        d_transpiration=rate * dq_canopy,
-        d_interception=wet * rho * via_canopy * dq_canopy,
-    )
-    now = Iterate(last.ground, last.canopy, transfer, leaf_state.co2, wet, soil_limit, root_limit)
-    return fluxes, now, leaf_state
-
-
-def _soil_latent(setting: Setting) -> Array:
-    return L_VAP + setting.ice_share * (L_SUB - L_VAP)
-
-
-def _linear_step(
-    setting: Setting, air: Forcing, now: Iterate, fluxes: Fluxes
-) -> tuple[Array, Array]:
-    """Solve the 2 x 2 system for the change of T_s and T_c."""
-    eps, gap = setting.emissivity, setting.gap
-    soil_latent = _soil_latent(setting)
-    black_ground = eps * STEFAN_BOLTZMANN * now.ground**4
-    black_canopy = eps * STEFAN_BOLTZMANN * now.canopy**4
-    d_black_ground = 4.0 * eps * STEFAN_BOLTZMANN * now.ground**3
-    d_black_canopy = 4.0 * eps * STEFAN_BOLTZMANN * now.canopy**3
-    closed = 1.0 - gap
-
-    residual_ground = (
-        fluxes.heat_ground
-        - setting.shortwave_ground
-        - eps * air.LWdown * gap
-        + black_ground
-        - black_canopy * closed
-        + soil_latent * fluxes.soil
-        - setting.ground_conductance * (setting.soil_temperature - now.ground)
-    )
-    residual_canopy = (
-        fluxes.heat_canopy
-        - setting.shortwave_canopy
-        - eps * air.LWdown * closed
-        + (2.0 * black_canopy - black_ground) * closed
-        + L_VAP * (fluxes.transpiration + fluxes.interception)
-    )
-    a11 = (
-        fluxes.d_heat_ground
-        + d_black_ground
-        + soil_latent * fluxes.d_soil
-        + setting.ground_conductance
-    )
-    a12 = -closed * d_black_canopy
-    a21 = -closed * d_black_ground
-    a22 = (
-        fluxes.d_heat_canopy
-        + 2.0 * d_black_canopy * closed
-        + L_VAP * (fluxes.d_transpiration + fluxes.d_interception)
-    )
-    inverse = 1.0 / (a11 * a22 - a12 * a21)
-    d_ground = (a12 * residual_canopy - a22 * residual_ground) * inverse
-    d_canopy = (a21 * residual_ground - a11 * residual_canopy) * inverse
-    return d_ground, d_canopy
+        for i, column in enumerate(jacobian)
+    ]
+    return rows, off._replace(**{n: jnp.where(where, 0.0, getattr(off, n)) for n in fixed})
 
 
 def _finish(
+    leaf: stomata.Leaf,
+    rough: Roughness,
     setting: Setting,
     air: Forcing,
-    now: Iterate,
-    fluxes: Fluxes,
-    leaf_state: stomata.Stomata,
-    d_ground: Array,
-    d_canopy: Array,
+    system: _System,
+    found: Search,
 ) -> Surface:
-    """Update every flux linearly, so that the balance closes exactly."""
-    eps, gap = setting.emissivity, setting.gap
-    heat = (
-        fluxes.heat_ground
-        + fluxes.d_heat_ground * d_ground
-        + fluxes.heat_canopy
-        + fluxes.d_heat_canopy * d_canopy
+    """Update every flux linearly along the last step, so that the balance closes exactly.
+
+    Where the search has not arrived, zeta and c_i stay where it got: near a fold of their
+    equations a step would lead anywhere.
+    """
+    at = found.at
+    slopes, jacobian = _jacobian(system, at)
+    fluxes, off = evaluate(leaf, rough, setting, air, at)
+    jacobian, off = _held(jacobian, off, found.moving)
+    step = _newton_step(setting, at, jacobian, off)
+    f = Fluxes(
+        *(
+            value + sum(slope[i] * d for slope, d in zip(slopes, step.change, strict=True))
+            for i, value in enumerate(fluxes)
+        )
     )
-    soil = fluxes.soil + fluxes.d_soil * d_ground
-    interception = fluxes.interception + fluxes.d_interception * d_canopy
-    transpiration = fluxes.transpiration + fluxes.d_transpiration * d_canopy
     # What the leaves' store cannot give is taken from the roots, with the same energy;
     # dew on dry leaves wets them instead of flowing into the roots.
-    excess = jnp.maximum(interception - setting.canopy_store, 0.0)
-    interception = interception - excess
-    transpiration = transpiration + excess
+    excess = jnp.maximum(f.interception - setting.canopy_store, 0.0)
+    interception = f.interception - excess
+    transpiration = f.transpiration + excess * setting.leaf_latent / L_VAP
     dew = jnp.minimum(transpiration, 0.0)
-
-    up_ground = eps * STEFAN_BOLTZMANN * (now.ground**4 + 4.0 * now.ground**3 * d_ground)
-    up_canopy = eps * STEFAN_BOLTZMANN * (now.canopy**4 + 4.0 * now.canopy**3 * d_canopy)
-    longwave_up = gap * up_ground + (1.0 - gap) * up_canopy + (1.0 - eps) * air.LWdown
-    ground, canopy = now.ground + d_ground, now.canopy + d_canopy
-    ground_heat = setting.ground_conductance * (setting.soil_temperature - ground)
-    latent = L_VAP * (transpiration + interception) + _soil_latent(setting) * soil
+    eps, gap = setting.emissivity, setting.gap
+    longwave_up = gap * f.black_ground + (1.0 - gap) * f.black_canopy + (1.0 - eps) * air.LWdown
+    heat = f.heat_ground + f.heat_canopy
+    latent = (
+        L_VAP * transpiration
+        + setting.leaf_latent * interception
+        + setting.ground_latent * f.ground
+    )
     absorbed = setting.shortwave_ground + setting.shortwave_canopy
     net = absorbed + air.LWdown - longwave_up
+    surplus = jnp.where(step.held, -balances(setting, air, f)[1], 0.0)
+    new = Unknowns(*(a + b for a, b in zip(at, step.change, strict=True)))
     return Surface(
         sensible=heat,
         latent=latent,
         net_radiation=net,
-        ground_heat=ground_heat,
-        soil_evaporation=(1.0 - setting.ice_share) * soil,
-        soil_sublimation=setting.ice_share * soil,
+        ground_heat=f.ground_heat,
+        surplus=surplus,
+        ground_vapour=f.ground,
         transpiration=transpiration - dew,
         interception_loss=interception,
         dew_on_leaves=dew,
         shortwave_up=setting.shortwave_up,
         longwave_up=longwave_up,
-        ground_temperature=ground,
-        canopy_temperature=canopy,
-        leaf_co2=leaf_state.co2,
-        gpp=leaf_state.assimilation * setting.lai,
-        leaf_respiration=leaf_state.respiration * setting.lai,
-        residual=net - heat - latent + ground_heat,
+        gpp=jnp.maximum(f.gpp, 0.0),
+        leaf_respiration=jnp.maximum(f.leaf_respiration, 0.0),
+        residual=net - heat - latent + f.ground_heat - surplus,
+        solution=_kept_physical(system, new),
+        last_step=jnp.maximum(jnp.abs(step.change.canopy), jnp.abs(step.change.ground)),
+        unsolved=found.moving.astype(float),
     )

@@ -11,10 +11,11 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from mdpl.lsm.matsiro import snow
 from mdpl.lsm.matsiro.column import Step, march
-from mdpl.lsm.matsiro.constants import RHO_WATER, SOIL_THICKNESS
-from mdpl.lsm.matsiro.parameters import Column
-from mdpl.lsm.matsiro.state import Forcing, State
+from mdpl.lsm.matsiro.constants import RHO_WATER, SOIL_THICKNESS, T_MELT
+from mdpl.lsm.matsiro.place import Column
+from mdpl.lsm.matsiro.state import Forcing, State, Unknowns
 
 CHUNK_STEPS = 1440
 """Steps compiled as one call: a month of half-hours; memory is flat in the record's length."""
@@ -28,24 +29,39 @@ OUTPUTS: dict[str, tuple[str, str, Callable[[State, Step], Array]]] = {
     "Qle": ("W m-2", "latent heat flux, upward", lambda s, x: x.surface.latent),
     "Qh": ("W m-2", "sensible heat flux, upward", lambda s, x: x.surface.sensible),
     "Rnet": ("W m-2", "net radiation", lambda s, x: x.surface.net_radiation),
-    "Qg": ("W m-2", "heat flux into the ground", lambda s, x: -x.surface.ground_heat),
+    "Qg": (
+        "W m-2",
+        "heat flux into soil and snow, melting at the surface included",
+        lambda s, x: x.surface.surplus - x.surface.ground_heat,
+    ),
     "GPP": ("umol m-2 s-1", "gross primary production", lambda s, x: 1e6 * x.surface.gpp),
+    "Reco": (
+        "umol m-2 s-1",
+        "ecosystem respiration",
+        lambda s, x: 1e6 * x.respiration.total,
+    ),
+    "NEE": (
+        "umol m-2 s-1",
+        "net ecosystem exchange, respiration less photosynthesis",
+        lambda s, x: 1e6 * (x.respiration.total - x.surface.gpp),
+    ),
     "SWup": ("W m-2", "reflected shortwave", lambda s, x: x.surface.shortwave_up),
     "LWup": ("W m-2", "upward longwave", lambda s, x: x.surface.longwave_up),
-    "TVeg": (
-        "kg m-2 s-1",
-        "transpiration",
-        lambda s, x: x.surface.transpiration,
-    ),
+    "TVeg": ("kg m-2 s-1", "transpiration", lambda s, x: x.vapour.transpiration),
     "ESoil": (
         "kg m-2 s-1",
-        "evaporation from soil",
-        lambda s, x: x.surface.soil_evaporation + x.surface.soil_sublimation,
+        "evaporation from soil, ice included",
+        lambda s, x: x.vapour.soil + x.vapour.soil_ice,
     ),
-    "ECanop": (
+    "ECanop": ("kg m-2 s-1", "interception loss less dew", lambda s, x: x.vapour.leaves),
+    "SubSnow": ("kg m-2 s-1", "sublimation of snow less frost", lambda s, x: x.vapour.snow),
+    "Rainf": ("kg m-2 s-1", "rain", lambda s, x: x.rain),
+    "Snowf": ("kg m-2 s-1", "snowfall", lambda s, x: x.snowfall),
+    "Qirrig": ("kg m-2 s-1", "irrigation", lambda s, x: x.supplied.irrigation),
+    "Qgw": (
         "kg m-2 s-1",
-        "interception loss less dew",
-        lambda s, x: x.surface.interception_loss + x.surface.dew_on_leaves,
+        "water from a prescribed water table",
+        lambda s, x: x.supplied.groundwater,
     ),
     "Qs": (
         "kg m-2 s-1",
@@ -58,8 +74,17 @@ OUTPUTS: dict[str, tuple[str, str, Callable[[State, Step], Array]]] = {
         "radiative surface temperature",
         lambda s, x: (x.surface.longwave_up / 5.67e-8) ** 0.25,
     ),
-    "BaresoilT": ("K", "ground surface temperature", lambda s, x: x.surface.ground_temperature),
-    "VegT": ("K", "canopy temperature", lambda s, x: x.surface.canopy_temperature),
+    "BaresoilT": (
+        "K",
+        "surface temperature of the ground, snow or soil",
+        lambda s, x: x.surface.solution.ground,
+    ),
+    "VegT": ("K", "canopy temperature", lambda s, x: x.surface.solution.canopy),
+    "SWE": ("kg m-2", "snow water equivalent", lambda s, x: s.snow.amount),
+    "SnowFrac": ("1", "snow-covered share of the ground", lambda s, x: x.snow_area),
+    "SnowT": ("K", "temperature of the upper snow layer", lambda s, x: s.snow.temperature[0]),
+    "SAlbedo": ("1", "visible albedo of the snow", lambda s, x: s.snow.albedo[0]),
+    "Qsm": ("kg m-2 s-1", "snow melt", lambda s, x: x.snow.melt),
     "CanopInt": ("kg m-2", "water on leaves", lambda s, x: RHO_WATER * s.canopy_water),
     "SoilStress": ("1", "root-zone moisture stress, 1 = none", lambda s, x: x.stress),
     "SoilMoist": (
@@ -72,6 +97,16 @@ OUTPUTS: dict[str, tuple[str, str, Callable[[State, Step], Array]]] = {
         "W m-2",
         "what the surface energy balance does not close",
         lambda s, x: x.surface.residual,
+    ),
+    "SnowHeatResidual": (
+        "W m-2",
+        "what the heat budget of the snow does not close",
+        lambda s, x: x.snow.heat_residual,
+    ),
+    "Unsolved": (
+        "1",
+        "share of the surface whose temperatures the step's search did not find",
+        lambda s, x: x.surface.unsolved,
     ),
     "WaterResidual": (
         "kg m-2",
@@ -88,8 +123,8 @@ def keep(names: tuple[str, ...]) -> Callable[[State, Step], dict[str, Array]]:
 
 
 @functools.lru_cache(maxsize=32)
-def _compiled(names: tuple[str, ...], passes: int) -> Any:
-    return jax.jit(functools.partial(march, passes=passes, keep=keep(names)))
+def _compiled(names: tuple[str, ...], most: int) -> Any:
+    return jax.jit(functools.partial(march, most=most, keep=keep(names)))
 
 
 def start_state(column: Column, temperature: np.ndarray, co2: np.ndarray) -> State:
@@ -103,14 +138,17 @@ def start_state(column: Column, temperature: np.ndarray, co2: np.ndarray) -> Sta
     degree = jnp.clip((-3.3 / column.psi_sat) ** (-1.0 / column.soil_b), 0.05, 0.95)
     water = jnp.tile(degree * column.porosity, (layers, 1))
     warm = jnp.asarray(temperature, dtype=jnp.float64) * jnp.ones_like(column.porosity)
+    none = jnp.zeros_like(warm)
+    guess = Unknowns(0.7 * jnp.asarray(co2) + none, none, warm, warm, none)
     return State(
-        warm,
-        warm,
-        0.7 * jnp.asarray(co2) * jnp.ones_like(warm),
-        jnp.tile(warm, (layers, 1)),
-        water,
-        jnp.zeros_like(water),
-        jnp.zeros_like(warm),
+        soil_side=guess,
+        snow_side=guess._replace(ground=jnp.minimum(warm, T_MELT)),
+        soil_temperature=jnp.tile(warm, (layers, 1)),
+        soil_water=water,
+        soil_ice=jnp.zeros_like(water),
+        canopy_water=none,
+        canopy_frozen=none,
+        snow=snow.bare(warm),
     )
 
 
@@ -120,7 +158,7 @@ def run(
     record: Forcing,
     dt: np.ndarray,
     names: Sequence[str],
-    passes: int,
+    most: int,
 ) -> tuple[State, dict[str, np.ndarray]]:
     """Run columns through a record.
 
@@ -140,7 +178,7 @@ def run(
     padded = functools.partial(_pad_columns, size=size)
     column, now = jax.tree.map(padded, (column, state))
     seconds = _pad_columns(np.broadcast_to(np.asarray(dt, dtype=float), (columns,)), size)
-    march_chunk = _compiled(tuple(names), passes)
+    march_chunk = _compiled(tuple(names), most)
     steps = record.Tair.shape[0]
     kept: dict[str, list[np.ndarray]] = {name: [] for name in names}
     for first in range(0, steps, CHUNK_STEPS):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from mdpl.lsm.matsiro.atmosphere import air_density
-from mdpl.lsm.matsiro.constants import CP_AIR, GRAVITY, LAI_FLOOR, R_AIR, WIND_FLOOR
+from mdpl.lsm.matsiro.constants import CP_AIR, GRAVITY, LAI_FLOOR, R_AIR, T_MELT, WIND_FLOOR
 from mdpl.lsm.matsiro.state import Forcing
 from mdpl.sites.site import Site
 from mdpl.sites.solar import cos_zenith
@@ -20,6 +20,11 @@ def diffuse_fraction(clearness: np.ndarray) -> np.ndarray:
     k = np.clip(clearness, 0.0, 1.0)
     middle = 0.9511 - 0.1604 * k + 4.388 * k**2 - 16.638 * k**3 + 12.336 * k**4
     return np.where(k <= 0.22, 1.0 - 0.09 * k, np.where(k <= 0.80, middle, 0.165))
+
+
+def snow_share(temperature: np.ndarray) -> np.ndarray:
+    """Share of precipitation that falls as snow: all below 0 C, none above 2 C."""
+    return np.clip((T_MELT + 2.0 - temperature) / 2.0, 0.0, 1.0)
 
 
 def prepare(site: Site, reference_height: float) -> Forcing:
@@ -38,6 +43,8 @@ def prepare(site: Site, reference_height: float) -> Forcing:
     top = SOLAR_CONSTANT * eccentricity * np.maximum(sun, LOWEST_COS_ZENITH)
     share = np.where(sun < 0.02, 1.0, diffuse_fraction(shortwave / top))
     direct, diffuse = shortwave * (1.0 - share), shortwave * share
+    precipitation = np.maximum(f["Precip"], 0.0)
+    frozen = snow_share(f["Tair"])
     lift = GRAVITY * reference_height / (R_AIR * f["Tair"])
     columns = {
         "direct_visible": VISIBLE_DIRECT * direct,
@@ -52,7 +59,8 @@ def prepare(site: Site, reference_height: float) -> Forcing:
         "density": air_density(f["Tair"], f["Qair"], f["Psurf"]),
         "Wind": np.maximum(f["Wind"], WIND_FLOOR),
         "Psurf": f["Psurf"],
-        "rain": np.maximum(f["Precip"], 0.0),
+        "rain": precipitation * (1.0 - frozen),
+        "snowfall": precipitation * frozen,
         "co2": f["CO2air"] * 1e-6,
         "LAI": np.maximum(f["LAI"], LAI_FLOOR),
         "valid": np.ones(len(sun)),

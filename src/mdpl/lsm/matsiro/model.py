@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -14,13 +15,33 @@ from jax import Array
 from mdpl.errors import ModelError
 from mdpl.lsm.matsiro import engine
 from mdpl.lsm.matsiro.column import march
+from mdpl.lsm.matsiro.constants import RHO_WATER, SOIL_INTERFACE, SOIL_THICKNESS
 from mdpl.lsm.matsiro.forcing import prepare
-from mdpl.lsm.matsiro.parameters import PARAMETERS, RECOMMENDED, Place, build, place
+from mdpl.lsm.matsiro.mixture import Mixture
+from mdpl.lsm.matsiro.parameters import PARAMETERS, RECOMMENDED
+from mdpl.lsm.matsiro.place import Place, SupplyOptions, build, place, stack
 from mdpl.lsm.matsiro.state import Forcing, State
 from mdpl.lsm.model import ParameterSpace
 from mdpl.sites.site import Site
 
-DAY = 86400
+WATER_TOLERANCE = 1.0
+"""kg m-2 that soil water down to 2 m and snow may change from one spin-up cycle to the next."""
+
+HEAT_TOLERANCE = 0.1
+"""K that the soil may change from one spin-up cycle to the next."""
+
+
+class Spinup(NamedTuple):
+    """How a tower came to its equilibrium."""
+
+    state: State
+    cycles: int
+    water_change: float  # of the last cycle, kg m-2 of soil water to 2 m and snow
+    heat_change: float  # of the last cycle, K, largest of the soil layers
+
+    @property
+    def settled(self) -> bool:
+        return self.water_change < WATER_TOLERANCE and self.heat_change < HEAT_TOLERANCE
 
 
 @dataclass(frozen=True)
@@ -28,16 +49,20 @@ class Matsiro:
     """MATSIRO for one tower column, batched over parameter sets.
 
     Attributes:
-        passes: passes of the surface solution in a step (n_outer).
-        default_cycles: years the default column cycles the first year of the record before it
-            counts as in equilibrium with the tower.
+        newton_steps: steps of the surface solution at most, beside the last, exact one.
+        default_cycles: times the default column cycles the first year of the record at most; it
+            stops where the stores change by less than the tolerances from cycle to cycle.
         member_cycles: years every parameter set runs from that equilibrium before its record.
+        supply: water from outside the standard scheme, by tower code.
+        mixtures: a second kind of vegetation, by tower code.
     """
 
-    passes: int = 5
-    default_cycles: int = 6
+    newton_steps: int = 20
+    default_cycles: int = 12
     member_cycles: int = 1
-    _equilibria: dict[tuple, State] = field(default_factory=dict, repr=False, compare=False)
+    supply: Mapping[str, SupplyOptions] = field(default_factory=dict)
+    mixtures: Mapping[str, Mixture] = field(default_factory=dict)
+    _equilibria: dict[tuple, Spinup] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def name(self) -> str:
@@ -62,11 +87,59 @@ class Matsiro:
         """Run one tower with one or more parameter sets (see `LandModel.simulate`)."""
         values = self._values(site, values)
         names = self._names(outputs)
+        mixture = self.mixtures.get(site.code)
+        if mixture is not None:
+            first, second = mixture.sites(site)
+            theirs = np.asarray(mixture.second_values(second, jnp.asarray(values)))
+            return mixture.mean(
+                self.simulate(first, values, names), self.simulate(second, theirs, names)
+            )
         parts = []
-        for first in range(0, len(values), engine.BATCHES[-1]):
-            parts.append(self._batch(site, values[first : first + engine.BATCHES[-1]], names))
+        for start in range(0, len(values), engine.BATCHES[-1]):
+            parts.append(self._batch(site, values[start : start + engine.BATCHES[-1]], names))
         data = {name: np.concatenate([p[name] for p in parts]) for name in names}
-        return _dataset(data, site.time, self.name)
+        return self._dataset(data, site)
+
+    def carry_on(
+        self,
+        site: Site,
+        values: np.ndarray | None,
+        state: State,
+        outputs: Sequence[str] | None = None,
+    ) -> tuple[xr.Dataset, State]:
+        """Run one parameter set from a given state, without spin-up.
+
+        Args:
+            values: physical values, (parameter,); None means the tower's defaults.
+            state: of one column, such as `mdpl.lsm.matsiro.restart.load` gives.
+
+        Returns:
+            what `simulate` gives, without the member axis, and the state at the end.
+        """
+        names = self._names(outputs)
+        where = self._place(site)
+        column = build(jnp.asarray(self._values(site, values)), where)
+        record = prepare(site, float(where.reference_height))
+        dt = np.array([site.step_seconds])
+        last, data = engine.run(column, state, record, dt, names, self.newton_steps)
+        return self._dataset(data, site).isel(member=0), last
+
+    def spun_up(self, site: Site, values: np.ndarray) -> State:
+        """State of one parameter set before its record: equilibrium and `member_cycles` years."""
+        where = self._place(site)
+        column = build(jnp.asarray(self._values(site, values)), where)
+        year = _first_year(prepare(site, float(where.reference_height)), site)
+        state = self.spinup(site).state
+        dt = np.array([site.step_seconds])
+        for _ in range(self.member_cycles):
+            state, _ = engine.run(column, state, year, dt, (), self.newton_steps)
+        return state
+
+    def spinup(self, site: Site) -> Spinup:
+        """The tower's equilibrium with its default parameters, and how it was reached."""
+        self.equilibrate([site])
+        mixture = self.mixtures.get(site.code)
+        return self._equilibria[_key(site if mixture is None else mixture.sites(site)[0])]
 
     def simulate_each(
         self,
@@ -82,23 +155,48 @@ class Matsiro:
         Returns:
             for each tower what `simulate` gives, without the member axis.
         """
-        self.equilibrate(sites)
         names = self._names(outputs)
         full = [self._values(s, v)[0] for s, v in zip(sites, values, strict=True)]
+        kinds: list[tuple[Site, np.ndarray]] = []
+        for site, own in zip(sites, full, strict=True):
+            mixture = self.mixtures.get(site.code)
+            if mixture is None:
+                kinds.append((site, own))
+            else:
+                first, second = mixture.sites(site)
+                theirs = np.asarray(mixture.second_values(second, jnp.asarray(own)))
+                kinds += [(first, own), (second, theirs)]
+        runs = iter(self._each(kinds, names))
+        found = []
+        for site in sites:
+            mixture = self.mixtures.get(site.code)
+            run = next(runs)
+            found.append(run if mixture is None else mixture.mean(run, next(runs)))
+        return found
+
+    def _each(
+        self, kinds: Sequence[tuple[Site, np.ndarray]], names: tuple[str, ...]
+    ) -> list[xr.Dataset]:
+        """Columns of several places, side by side."""
+        self.equilibrate([site for site, _ in kinds])
         done: dict[int, xr.Dataset] = {}
         # A few columns cost nearly what one does; many towers are quickest all at once.
-        size = engine.BATCHES[0] if len(sites) <= 2 * engine.BATCHES[0] else engine.BATCHES[-1]
-        order = sorted(range(len(sites)), key=lambda i: len(sites[i].time))
-        for first in range(0, len(order), size):
-            group = order[first : first + size]
-            some = [sites[i] for i in group]
-            runs = self._side_by_side(some, np.stack([full[i] for i in group]), names)
+        size = engine.BATCHES[0] if len(kinds) <= 2 * engine.BATCHES[0] else engine.BATCHES[-1]
+        order = sorted(range(len(kinds)), key=lambda i: len(kinds[i][0].time))
+        for start in range(0, len(order), size):
+            group = order[start : start + size]
+            some = [kinds[i][0] for i in group]
+            runs = self._side_by_side(some, np.stack([kinds[i][1] for i in group]), names)
             done.update(zip(group, runs, strict=True))
-        return [done[i] for i in range(len(sites))]
+        return [done[i] for i in range(len(kinds))]
 
     def equilibrate(self, sites: Sequence[Site]) -> None:
         """Bring several towers to their default equilibrium side by side, and remember it."""
-        todo = [s for s in sites if _key(s) not in self._equilibria]
+        kinds: list[Site] = []
+        for site in sites:
+            mixture = self.mixtures.get(site.code)
+            kinds += [site] if mixture is None else mixture.sites(site)
+        todo = [s for s in kinds if _key(s) not in self._equilibria]
         for first in range(0, len(todo), engine.BATCHES[-1]):
             self._equilibrate(todo[first : first + engine.BATCHES[-1]])
 
@@ -116,14 +214,17 @@ class Matsiro:
         Returns:
             a function from values (column, parameter) to outputs (time, column).
         """
+        mixture = self.mixtures.get(site.code)
+        if mixture is not None:
+            return self._differentiable_mean(mixture, site, outputs, steps)
         self.equilibrate([site])
-        where = place(site.attributes)
+        where = self._place(site)
         record = prepare(site, float(where.reference_height))
         length = steps or len(site.time)
         fold = site.steps_per_day
         days = length // fold
         record = Forcing(*(jnp.asarray(a[: days * fold].reshape(days, fold, 1)) for a in record))
-        state = self._equilibria[_key(site)]
+        state = self._equilibria[_key(site)].state
         keep = engine.keep(self._names(outputs))
         dt = jnp.asarray(float(site.step_seconds))
 
@@ -134,16 +235,29 @@ class Matsiro:
 
             @jax.checkpoint
             def day(now: State, piece: Forcing) -> tuple[State, dict[str, Array]]:
-                return march(column, now, piece, dt, self.passes, keep, remat=True)
+                return march(column, now, piece, dt, self.newton_steps, keep, remat=True)
 
             _, out = jax.lax.scan(day, start, record)
             return {k: v.reshape((days * fold, *v.shape[2:])) for k, v in out.items()}
 
         return run
 
+    def _differentiable_mean(
+        self, mixture: Mixture, site: Site, outputs: Sequence[str], steps: int | None
+    ) -> Callable[[Array], dict[str, Array]]:
+        first, second = mixture.sites(site)
+        one = self.differentiable(first, outputs, steps)
+        other = self.differentiable(second, outputs, steps)
+
+        def run(values: Array) -> dict[str, Array]:
+            a, b = one(values), other(mixture.second_values(second, values))
+            return {k: (1.0 - mixture.share) * a[k] + mixture.share * b[k] for k in a}
+
+        return run
+
     def _values(self, site: Site, values: np.ndarray | None) -> np.ndarray:
         if values is None:
-            return PARAMETERS.defaults(site.land_cover)[None]
+            return PARAMETERS.defaults(site.attributes)[None]
         values = np.atleast_2d(np.asarray(values, dtype=float))
         PARAMETERS.check(values)
         return values
@@ -162,62 +276,102 @@ class Matsiro:
         self, site: Site, values: np.ndarray, names: tuple[str, ...]
     ) -> dict[str, np.ndarray]:
         self.equilibrate([site])
-        where = place(site.attributes)
+        where = self._place(site)
         column = build(jnp.asarray(values), where)
         record = prepare(site, float(where.reference_height))
         dt = np.full(len(values), site.step_seconds)
         state = jax.tree.map(
-            lambda a: jnp.repeat(a, len(values), axis=-1), self._equilibria[_key(site)]
+            lambda a: jnp.repeat(a, len(values), axis=-1), self._equilibria[_key(site)].state
         )
         year = _first_year(record, site)
         for _ in range(self.member_cycles):
-            state, _ = engine.run(column, state, year, dt, (), self.passes)
-        return engine.run(column, state, record, dt, names, self.passes)[1]
+            state, _ = engine.run(column, state, year, dt, (), self.newton_steps)
+        return engine.run(column, state, record, dt, names, self.newton_steps)[1]
 
     def _side_by_side(
         self, sites: Sequence[Site], values: np.ndarray, names: tuple[str, ...]
     ) -> list[xr.Dataset]:
-        together = _Together(sites, values)
-        states = [self._equilibria[_key(s)] for s in sites]
+        together = _Together(sites, values, [self._place(s) for s in sites])
+        states = [self._equilibria[_key(s)].state for s in sites]
         state = jax.tree.map(lambda *a: jnp.concatenate(a, axis=-1), *states)
         for _ in range(self.member_cycles):
             state, _ = engine.run(
-                together.column, state, together.years, together.dt, (), self.passes
+                together.column, state, together.years, together.dt, (), self.newton_steps
             )
-        out = engine.run(together.column, state, together.records, together.dt, names, self.passes)[
-            1
-        ]
+        out = engine.run(
+            together.column, state, together.records, together.dt, names, self.newton_steps
+        )[1]
         runs = []
         for i, site in enumerate(sites):
             own = {name: a[i : i + 1, ..., : len(site.time)] for name, a in out.items()}
-            runs.append(_dataset(own, site.time, self.name).isel(member=0))
+            runs.append(self._dataset(own, site).isel(member=0))
         return runs
 
     def _equilibrate(self, sites: Sequence[Site]) -> None:
-        values = np.stack([PARAMETERS.defaults(s.land_cover) for s in sites])
-        together = _Together(sites, values)
+        values = np.stack([PARAMETERS.defaults(s.attributes) for s in sites])
+        together = _Together(sites, values, [self._place(s) for s in sites])
         warm = np.array([float(s.forcing["Tair"].mean()) for s in sites])
         co2 = np.array(
             [float((s.forcing["CO2air"] * s.forcing["Psurf"]).mean()) * 1e-6 for s in sites]
         )
         state = engine.start_state(together.column, warm, co2)
-        for _ in range(self.default_cycles):
+        settled: dict[int, Spinup] = {}
+        for cycle in range(1, self.default_cycles + 1):
+            before = state
             state, _ = engine.run(
-                together.column, state, together.years, together.dt, (), self.passes
+                together.column, state, together.years, together.dt, (), self.newton_steps
             )
-        for i, site in enumerate(sites):
-            self._equilibria[_key(site)] = jax.tree.map(lambda a, i=i: a[..., i : i + 1], state)
+            water, heat = _changes(before, state)
+            for i in range(len(sites)):
+                own = jax.tree.map(lambda a, i=i: a[..., i : i + 1], state)
+                now = Spinup(own, cycle, float(water[i]), float(heat[i]))
+                if i not in settled or not settled[i].settled:
+                    settled[i] = now
+            if all(found.settled for found in settled.values()):
+                break
+        self._equilibria.update({_key(site): settled[i] for i, site in enumerate(sites)})
+
+    def _place(self, site: Site) -> Place:
+        return place(site.attributes, self.supply.get(site.code.split()[0]))
+
+    def _dataset(self, data: Mapping[str, np.ndarray], site: Site) -> xr.Dataset:
+        found = self._equilibria.get(_key(site))
+        about: dict[str, object] = {"model": self.name, "Conventions": "ALMA"}
+        if found is not None:
+            about["spinup_cycles"] = found.cycles
+            about["spinup_water_change"] = f"{found.water_change:.3g} kg m-2"
+            about["spinup_heat_change"] = f"{found.heat_change:.3g} K"
+            about["spinup_settled"] = str(found.settled)
+        if site.code in self.supply:
+            about["supply"] = str(self.supply[site.code])
+        ds = xr.Dataset(attrs=about)
+        for name, array in data.items():
+            unit, long_name, _ = engine.OUTPUTS[name]
+            dims = ("member", "time") if array.ndim == 2 else ("member", "layer", "time")
+            ds[name] = (dims, array, {"units": unit, "long_name": long_name})
+        ds = ds.assign_coords(time=site.time)
+        if "layer" in ds.dims:
+            thickness = ("layer", SOIL_THICKNESS, {"units": "m"})
+            ds = ds.assign_coords(layer_thickness=thickness)
+        return ds
+
+
+def _changes(before: State, after: State) -> tuple[np.ndarray, np.ndarray]:
+    """Change of water (kg m-2, to 2 m, with snow) and of soil temperature (K), (column,)."""
+    upper = np.asarray(SOIL_INTERFACE)[1:] <= 2.0
+    weight = (RHO_WATER * SOIL_THICKNESS * upper)[:, None]
+    gain = (np.asarray(after.soil_water - before.soil_water) * weight).sum(0)
+    gain = gain + np.asarray(after.snow.amount - before.snow.amount)
+    heat = np.abs(np.asarray(after.soil_temperature - before.soil_temperature)).max(0)
+    return np.abs(gain), heat
 
 
 class _Together:
     """Several towers as the columns of one batch, shorter records padded at their end."""
 
-    def __init__(self, sites: Sequence[Site], values: np.ndarray):
-        places = [place(s.attributes) for s in sites]
+    def __init__(self, sites: Sequence[Site], values: np.ndarray, places: Sequence[Place]):
         own = [prepare(s, float(p.reference_height)) for s, p in zip(sites, places, strict=True)]
-        self.column = build(
-            jnp.asarray(values), Place(*(jnp.stack(a) for a in zip(*places, strict=True)))
-        )
+        self.column = build(jnp.asarray(values), stack(places))
         self.records = _stack(own)
         self.years = _stack([_first_year(r, s) for r, s in zip(own, sites, strict=True)])
         self.dt = np.array([s.step_seconds for s in sites])
@@ -236,12 +390,3 @@ def _key(site: Site) -> tuple:
 def _first_year(record: Forcing, site: Site) -> Forcing:
     steps = min(len(site.time), 365 * site.steps_per_day)
     return Forcing(*(a[:steps].copy() for a in record))
-
-
-def _dataset(data: Mapping[str, np.ndarray], time: np.ndarray, model: str) -> xr.Dataset:
-    ds = xr.Dataset(attrs={"model": model, "Conventions": "ALMA"})
-    for name, array in data.items():
-        unit, long_name, _ = engine.OUTPUTS[name]
-        dims = ("member", "time") if array.ndim == 2 else ("member", "layer", "time")
-        ds[name] = (dims, array, {"units": unit, "long_name": long_name})
-    return ds.assign_coords(time=time)

@@ -77,14 +77,18 @@ def canopy_band(
     return BandOptics(albedo_direct, albedo_diffuse, into_direct, into_diffuse)
 
 
-def cover(band: BandOptics, fraction: Array, floor: Array) -> BandOptics:
-    """Mix a closed canopy with open ground of albedo ``floor`` by vegetated fraction."""
+def cover(band: BandOptics, fraction: Array, direct: Array, diffuse: Array) -> BandOptics:
+    """Mix a closed canopy with open ground by vegetated fraction.
+
+    Args:
+        direct, diffuse: albedo of the ground for beam and diffuse light.
+    """
     open_ = 1.0 - fraction
     return BandOptics(
-        fraction * band.albedo_direct + open_ * floor,
-        fraction * band.albedo_diffuse + open_ * floor,
-        fraction * band.floor_direct + open_ * (1.0 - floor),
-        fraction * band.floor_diffuse + open_ * (1.0 - floor),
+        fraction * band.albedo_direct + open_ * direct,
+        fraction * band.albedo_diffuse + open_ * diffuse,
+        fraction * band.floor_direct + open_ * (1.0 - direct),
+        fraction * band.floor_diffuse + open_ * (1.0 - diffuse),
     )
 
 

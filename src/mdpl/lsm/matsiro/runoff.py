@@ -1,4 +1,4 @@
-"""TOPMODEL runoff on one uniform slope (MATSIRO.md 2.18, without a frost table)."""
+"""TOPMODEL runoff on one uniform slope (MATSIRO.md 2.18)."""
 
 from __future__ import annotations
 
@@ -14,10 +14,14 @@ from mdpl.lsm.matsiro.constants import (
     RHO_WATER,
     SOIL_INTERFACE,
     SOIL_THICKNESS,
+    T_MELT,
 )
 
 UNSATURATED = 1e-3
 """EPSGW: a layer counts as saturated above (1 - EPSGW) w_sat."""
+
+FROZEN_SHARE = 0.01
+"""Ice, as a share of w_sat, above which a layer at or below freezing counts as frozen."""
 
 
 class Runoff(NamedTuple):
@@ -31,26 +35,54 @@ class Runoff(NamedTuple):
     drawn: Array  # base flow and overflow by layer, (layer, column)
 
 
-def water_table(water: Array, porosity: Array, psi: Array) -> tuple[Array, Array]:
+def above_frost(ice: Array, temperature: Array, porosity: Array) -> Array:
+    """Whether each layer lies above the frost table, the top of the uppermost frozen layer.
+
+    Args:
+        ice, temperature: volumetric ice and K, (layer, column).
+
+    Returns:
+        bool, (layer, column); all true where nothing is frozen.
+    """
+    frozen = (ice > FROZEN_SHARE * porosity) & (temperature <= T_MELT)
+    above = [~frozen[0]]
+    for k in range(1, len(SOIL_THICKNESS)):
+        above.append(above[-1] & ~frozen[k])
+    return jnp.stack(above)
+
+
+def water_table(
+    water: Array, porosity: Array, psi: Array, above: Array | None = None
+) -> tuple[Array, Array]:
     """Depth of the water table (m) and the layer that holds it, as weights (layer, column).
 
-    All weights are zero where no water table lies in the column.
+    All weights are zero, and the depth is the column's, where no water table lies in the column
+    or, with a frost table, above that.
+
+    Args:
+        above: layers above the frost table, as `above_frost` gives them; all if left out.
     """
     layers = len(SOIL_THICKNESS)
+    if above is None:
+        above = jnp.ones_like(water, dtype=bool)
+    bottom = SOIL_INTERFACE[-1]
     weights = [jnp.zeros_like(porosity) for _ in range(layers)]
-    depth = jnp.full_like(porosity, SOIL_INTERFACE[-1])
+    depth = jnp.full_like(porosity, bottom)
     below_saturated = jnp.ones_like(porosity, dtype=bool)
     for k in reversed(range(layers)):
-        here = below_saturated & (water[k] < porosity * (1.0 - UNSATURATED))
+        here = below_saturated & above[k] & (water[k] < porosity * (1.0 - UNSATURATED))
         below_saturated = below_saturated & ~here
         reach = SOIL_INTERFACE[k] - psi[k]
         inside = reach <= SOIL_INTERFACE[k + 1]
-        depth = jnp.where(here, jnp.minimum(reach, SOIL_INTERFACE[k + 1]), depth)
-        weights[k] = jnp.where(here & inside, 1.0, weights[k])
+        beneath = bottom
         if k + 1 < layers:
-            weights[k + 1] = jnp.where(here & ~inside, 1.0, weights[k + 1])
-    depth = jnp.where(below_saturated, 0.0, depth)
-    weights[0] = jnp.where(below_saturated, 1.0, weights[0])
+            beneath = jnp.where(above[k + 1], SOIL_INTERFACE[k + 1], bottom)
+            weights[k + 1] = jnp.where(here & ~inside & above[k + 1], 1.0, weights[k + 1])
+        depth = jnp.where(here, jnp.where(inside, reach, beneath), depth)
+        weights[k] = jnp.where(here & inside, 1.0, weights[k])
+    soaked = below_saturated & above[0]
+    depth = jnp.where(soaked, 0.0, depth)
+    weights[0] = jnp.where(soaked, 1.0, weights[0])
     return depth, jnp.stack(weights)
 
 
@@ -59,6 +91,7 @@ def runoff(
     water: Array,
     ice: Array,
     psi: Array,
+    temperature: Array,
     porosity: Array,
     conductivity: Array,
     drainage: Array,
@@ -66,14 +99,19 @@ def runoff(
 ) -> Runoff:
     """Partition the water reaching the ground and drain the column.
 
+    Frozen ground carries a perched water table: only layers above the frost table drain, less
+    what would flow below it. A frozen top layer leaves neither water table nor base flow.
+
     Args:
         rain: water reaching the ground, kg m-2 s-1.
-        water, ice, psi: volumetric water and ice, potential (m), shape (layer, column).
+        water, ice, psi, temperature: volumetric water and ice, potential (m) and K, shape
+            (layer, column).
         conductivity: K_s, m s-1.
-        drainage: R_b, base flow with the water table at the surface, m s-1.
+        drainage: R_b, base flow with the water table at 1/f = 0.333 m, m s-1.
     """
     thickness = np.asarray(SOIL_THICKNESS)[:, None]
-    depth, where = water_table(water, porosity, psi)
+    above = above_frost(ice, temperature, porosity)
+    depth, where = water_table(water, porosity, psi, above)
     saturated = jnp.maximum(0.0, -jnp.expm1(KS_DECAY * depth - 1.0))
     on_saturated = rain * saturated
     beyond = jnp.maximum(rain - RHO_WATER * conductivity, 0.0) * (1.0 - saturated)
@@ -84,7 +122,10 @@ def runoff(
         / dt
     )
     drainable = jnp.maximum(water - ice - 0.05 * porosity, 0.0) * thickness * where * RHO_WATER / dt
-    wish = RHO_WATER * drainage * jnp.exp(1.0 - KS_DECAY * depth)
+    frost_table = (above * thickness).sum(0)
+    below_frost = jnp.where(above[-1], 0.0, jnp.exp(1.0 - KS_DECAY * frost_table))
+    flow = jnp.maximum(jnp.exp(1.0 - KS_DECAY * depth) - below_frost, 0.0)
+    wish = RHO_WATER * drainage * flow
     base = jnp.minimum(wish * where, 0.5 * drainable)
     drawn = base.at[0].add(overflow)
     return Runoff(on_saturated, beyond, overflow, base.sum(0), rain - on_saturated - beyond, drawn)

@@ -43,6 +43,11 @@ def saturation(water: Array, ice: Array, porosity: Array) -> Array:
     return jnp.clip((water - ice) / pores, SATURATION_FLOOR, 1.0)
 
 
+def frozen_share(water: Array, ice: Array) -> Array:
+    """Share of a layer's water that is ice."""
+    return jnp.clip(ice / jnp.maximum(water, 1e-6), 0.0, 1.0)
+
+
 def potential(degree: Array, psi_sat: Array, b: Array) -> Array:
     """Clapp-Hornberger water potential, m (negative)."""
     return jnp.maximum(psi_sat * jnp.exp(-b * jnp.log(degree)), -1e5)

@@ -6,20 +6,33 @@ from typing import Any, NamedTuple
 
 from jax import Array
 
+from mdpl.lsm.matsiro.snow import Snow
+
 Series = Any
 """NumPy in a record on the host, `jax.Array` in a step."""
+
+
+class Unknowns(NamedTuple):
+    """What the solution of a surface seeks; nothing in it stores heat, it starts the next solve."""
+
+    co2: Array  # c_i, Pa
+    zeta_ground: Array  # stability that the ground's own flux makes, (z_a - d) / L_g
+    canopy: Array  # T_c, K
+    ground: Array  # T_s, K
+    zeta: Array  # stability of the whole surface, (z_a - d) / L
 
 
 class State(NamedTuple):
     """Prognostic state; columns last, layers first."""
 
-    ground_temperature: Array  # T_s, K, (column,): no heat capacity, starts the next solve
-    canopy_temperature: Array  # T_c, K, (column,): likewise
-    leaf_co2: Array  # c_i, Pa, (column,): likewise
+    soil_side: Unknowns  # of the snow-free part, (column,)
+    snow_side: Unknowns  # of the snow-covered part, (column,)
     soil_temperature: Array  # K, (layer, column)
     soil_water: Array  # total volumetric water, m3 m-3, (layer, column)
     soil_ice: Array  # frozen part, m3 m-3 of water, (layer, column)
-    canopy_water: Array  # m, (column,)
+    canopy_water: Array  # liquid and frozen, m, (column,)
+    canopy_frozen: Array  # frozen share of it, (column,)
+    snow: Snow
 
 
 class Forcing(NamedTuple):
@@ -41,6 +54,7 @@ class Forcing(NamedTuple):
     Wind: Series  # m s-1, floored
     Psurf: Series  # Pa
     rain: Series  # kg m-2 s-1
+    snowfall: Series  # kg m-2 s-1
     co2: Series  # mol mol-1
     LAI: Series  # m2 m-2
     valid: Series  # 0 in padding: the state does not move
@@ -52,17 +66,17 @@ class Surface(NamedTuple):
     sensible: Array
     latent: Array
     net_radiation: Array
-    ground_heat: Array  # F_g(1/2): from the soil to the surface
-    soil_evaporation: Array  # liquid, Et11
-    soil_sublimation: Array  # Et21
-    transpiration: Array  # Et12
-    interception_loss: Array  # Et13
-    dew_on_leaves: Array  # part of downward Et12, sent to the canopy store
+    ground_heat: Array  # from the first node to the surface, F_g(1/2) or F_Sn(1/2)
+    surplus: Array  # energy left for melting at a surface held at T_melt
+    ground_vapour: Array  # from soil or snow
+    transpiration: Array
+    interception_loss: Array  # from wet leaves, liquid or frozen
+    dew_on_leaves: Array  # part of downward transpiration, sent to the canopy store
     shortwave_up: Array
     longwave_up: Array
-    ground_temperature: Array
-    canopy_temperature: Array
-    leaf_co2: Array
     gpp: Array  # mol m-2 s-1
     leaf_respiration: Array  # mol m-2 s-1
     residual: Array  # what the energy balance does not close, W m-2
+    solution: Unknowns
+    last_step: Array  # length of the last, exact Newton step, K
+    unsolved: Array  # 1 where the search ended before it arrived

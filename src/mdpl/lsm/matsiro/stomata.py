@@ -11,9 +11,6 @@ from jax import Array
 from mdpl.lsm.matsiro.atmosphere import saturation_pressure
 from mdpl.lsm.matsiro.constants import MOLAR_DENSITY, O2_FRACTION
 
-CO2_STEPS = 2
-"""Newton steps on c_i in one pass of the surface solution; every pass starts from the last."""
-
 _TINY = 1e-28
 
 
@@ -52,9 +49,9 @@ class Capacity(NamedTuple):
 
 
 class Stomata(NamedTuple):
-    """Solution of the coupled leaf."""
+    """Exchange of the leaves."""
 
-    co2: Array  # c_i, Pa
+    co2: Array  # c_i that diffusion implies, Pa
     conductance: Array  # g_s, mol m-2 s-1 per leaf area
     assimilation: Array  # gross, canopy mean, mol m-2 s-1 per leaf area
     respiration: Array  # canopy mean, likewise
@@ -133,7 +130,7 @@ def conductance(
     return jnp.minimum(root, y * inside + minimum), co2_surface
 
 
-def solve_leaf(
+def exchange(
     leaf: Leaf,
     cap: Capacity,
     mean: Array,
@@ -141,37 +138,31 @@ def solve_leaf(
     boundary: Array,
     temperature: Array,
     air: Air,
-    guess: Array,
-    steps: int = CO2_STEPS,
+    co2: Array,
 ) -> Stomata:
-    """Solve photosynthesis and diffusion for c_i by safeguarded Newton steps.
+    """Photosynthesis and conductance at a trial c_i, and the c_i that diffusion then implies.
 
-    The residual ``c_i - implied(c_i)`` rises monotonically, so a Newton step with slope at
-    least one, kept in the bracket, cannot run away.
+    ``co2 - implied`` is negative at no c_i and not negative at `highest_co2`: there is a solution
+    between. In hot, dry air there may be three (open, shut and an unstable one between).
 
     Args:
-        mean: f_avr, scales the top leaf to the canopy mean.
-        boundary: g_l, mol m-2 s-1 per leaf area.
-        guess: c_i to start from, Pa.
+        mean: canopy mean over top-leaf rate (f_avr).
+        minimum: b f_w, mol m-2 s-1; boundary: g_l, mol m-2 s-1 per leaf area.
+        temperature: of the leaves, K.
+        co2: trial c_i, Pa.
     """
     inside = saturation_pressure(temperature) / air.pressure
-    low = cap.gamma + 0.01
-    high = 1.2 * air.co2 * air.pressure
+    gross = assimilation(leaf, cap, co2)
+    net = (gross - cap.respiration) * mean
+    g_s, surface = conductance(leaf, net, minimum, boundary, inside, air)
+    # Respiring leaves push c_i far up without any effect on the fluxes; dawn must find it near.
+    implied = jnp.minimum((surface - 1.6 * net / g_s) * air.pressure, highest_co2(air))
+    return Stomata(implied, g_s, gross * mean, cap.respiration * mean)
 
-    def implied(co2: Array) -> tuple[Array, tuple[Array, Array]]:
-        gross = assimilation(leaf, cap, co2)
-        net = (gross - cap.respiration) * mean
-        g_s, surface = conductance(leaf, net, minimum, boundary, inside, air)
-        return (surface - 1.6 * net / g_s) * air.pressure, (g_s, gross)
 
-    co2 = jnp.clip(guess, low, high)
-    for _ in range(steps):
-        value, slope, _ = jax.jvp(implied, (co2,), (jnp.ones_like(co2),), has_aux=True)
-        step = (co2 - value) / jnp.maximum(1.0 - slope, 1.0)
-        # The residual bends down towards low c_i: a step may overshoot there and crawl back.
-        co2 = jnp.clip(co2 - step, low + 0.25 * (co2 - low), high)
-    _, (g_s, gross) = implied(co2)
-    return Stomata(co2, g_s, gross * mean, cap.respiration * mean)
+def highest_co2(air: Air) -> Array:
+    """Highest c_i that is told apart, Pa."""
+    return 1.2 * air.co2 * air.pressure
 
 
 def molar_density(temperature: Array, pressure: Array) -> Array:

@@ -12,9 +12,10 @@ from mdpl.lsm.matsiro.constants import (
     GRAVITY,
     THETA_0,
     VON_KARMAN,
-    Z0_GROUND,
-    ZT_GROUND,
 )
+
+STABILITY_RANGE = (-10.0, 5.0)
+"""zeta beyond these is not told apart (MATSIRO.md 2.7)."""
 
 
 class Roughness(NamedTuple):
@@ -38,20 +39,25 @@ class Transfer(NamedTuple):
     canopy: Array
 
 
-def canopy_logs(h: Array, lai: Array, c_d: Array, c_h: Array) -> tuple[Array, Array, Array, Array]:
+def canopy_logs(
+    h: Array, lai: Array, c_d: Array, c_h: Array, z0_floor: Array | float, zt_floor: Array | float
+) -> tuple[Array, Array, Array, Array]:
     """Watanabe (1994) fit: h - d (m), ln((h-d)/z0), ln((h-d)/zT), ln((h-d)/zT+).
 
     Logarithms are kept because zT+ underflows below a dense canopy.
+
+    Args:
+        h: canopy height, m, at least three times the floor's roughness.
+        z0_floor, zt_floor: roughness lengths of soil or snow for momentum and heat, m.
     """
-    h = jnp.maximum(h, 3.0 * Z0_GROUND)
     drag = jnp.maximum(c_d * lai / (2.0 * VON_KARMAN**2), 1e-10)
     ratio = c_h / c_d
     above = h * -jnp.expm1(-drag) / drag
     decay = jnp.exp(-drag)
-    ground = (-jnp.log(Z0_GROUND / h)) ** (-1.0 / 0.45)
+    ground = (-jnp.log(z0_floor / h)) ** (-1.0 / 0.45)
     i0 = (-jnp.expm1(-drag) + ground * decay**2) ** 0.45
 
-    log_x = jnp.log(ZT_GROUND / h)
+    log_x = jnp.log(zt_floor / h)
     p1 = 0.0115 * jnp.exp(0.1 * log_x + 5.0 * jnp.exp(0.22 * log_x))
     p2 = 0.55 * jnp.exp(-0.58 * jnp.exp(0.35 * log_x))
     log_inner = jnp.log(p1) - jnp.logaddexp(jnp.log(p1), jnp.log(drag) + drag)
@@ -67,10 +73,27 @@ def canopy_logs(h: Array, lai: Array, c_d: Array, c_h: Array) -> tuple[Array, Ar
     return above, 1.0 / i0, 1.0 / it, inverse_it_ground
 
 
-def roughness(h: Array, lai: Array, c_d: Array, c_h: Array, z_ref: Array) -> Roughness:
-    """Roughness of canopy and ground as seen from the reference height ``z_ref`` (m)."""
-    above, log_z0, log_zt, log_zt_ground = canopy_logs(h, lai, c_d, c_h)
-    displacement = jnp.minimum(jnp.maximum(h, 3.0 * Z0_GROUND) - above, DISPLACEMENT_CAP * z_ref)
+def roughness(
+    h: Array,
+    lai: Array,
+    c_d: Array,
+    c_h: Array,
+    z_ref: Array,
+    snow_depth: Array | float,
+    z0_floor: Array | float,
+    zt_floor: Array | float,
+) -> Roughness:
+    """Roughness of canopy and floor as seen from the reference height.
+
+    Args:
+        h: canopy height above soil or snow, m.
+        z_ref: reference height above the soil, m.
+        snow_depth: raises the displacement height, m.
+        z0_floor, zt_floor: see `canopy_logs`.
+    """
+    h = jnp.maximum(h, 3.0 * z0_floor)
+    above, log_z0, log_zt, log_zt_ground = canopy_logs(h, lai, c_d, c_h, z0_floor, zt_floor)
+    displacement = jnp.minimum(h - above + snow_depth, DISPLACEMENT_CAP * z_ref)
     height = z_ref - displacement
     lift = jnp.log(height / jnp.minimum(above, 0.6 * height))
     m0, m_t, m_tg = lift + log_z0, lift + log_zt, lift + log_zt_ground
@@ -98,11 +121,6 @@ def _stability_momentum(zeta: Array, share: Array) -> Array:
     return jnp.where(stable, 6.0, 1.0) * jnp.log(ratio) + turning
 
 
-def neutral(rough: Roughness) -> Transfer:
-    """Coefficients without stratification."""
-    return _transfer(rough.momentum, rough.heat, rough.momentum, rough.ground_heat)
-
-
 def _transfer(m: Array, h: Array, m_ground: Array, h_ground: Array) -> Transfer:
     k2 = VON_KARMAN**2
     total = k2 / (m * h)
@@ -110,30 +128,41 @@ def _transfer(m: Array, h: Array, m_ground: Array, h_ground: Array) -> Transfer:
     return Transfer(k2 / m**2, ground, total - ground)
 
 
-def stratified(
-    rough: Roughness, old: Transfer, ground_excess: Array, canopy_excess: Array, wind: Array
-) -> Transfer:
-    """One update of the coefficients from the stratification of the last ones.
+def exchange(
+    rough: Roughness,
+    zeta: Array,
+    zeta_ground: Array,
+    ground_excess: Array,
+    canopy_excess: Array,
+    wind: Array,
+) -> tuple[Transfer, Array, Array]:
+    """Coefficients at given stabilities, and how far these are from what the fluxes imply.
 
     The lower-limit terms keep every bracket positive when the tower stands close above the
     canopy (the description's form without them can change sign).
 
     Args:
+        zeta, zeta_ground: (z_a - d) / L of the whole surface and of the ground's own flux.
         ground_excess, canopy_excess: surface minus air potential temperature, K.
         wind: m s-1.
+
+    Returns:
+        coefficients, and for zeta and zeta_ground the difference to the implied value (kept in
+        `STABILITY_RANGE`) as a temperature, K: rising in either, near linear in the excesses.
     """
-    scale = (
-        -VON_KARMAN
-        * GRAVITY
-        * rough.height
-        / (THETA_0 * old.momentum * jnp.sqrt(old.momentum) * wind**2)
-    )
-    zeta_ground = scale * old.ground * ground_excess
-    zeta = jnp.clip(zeta_ground + scale * old.canopy * canopy_excess, -10.0, 5.0)
-    zeta_ground = jnp.clip(zeta_ground, -10.0, 5.0)
-    return _transfer(
+    transfer = _transfer(
         rough.momentum + _stability_momentum(zeta, rough.z0_share),
         rough.heat + _stability_heat(zeta, rough.zt_share),
         rough.momentum + _stability_momentum(zeta_ground, rough.z0_share),
         rough.ground_heat + _stability_heat(zeta_ground, rough.zt_ground_share),
     )
+    total = transfer.ground + transfer.canopy
+    shear = transfer.momentum * jnp.sqrt(transfer.momentum)
+    buoyancy = VON_KARMAN * GRAVITY * rough.height / (THETA_0 * wind**2)
+    kelvin = shear / (buoyancy * total)
+    kelvin_ground = shear / (buoyancy * transfer.ground)
+    lift = transfer.ground * ground_excess + transfer.canopy * canopy_excess
+    low, high = STABILITY_RANGE
+    implied = jnp.clip(-buoyancy * lift / shear, low, high)
+    implied_ground = jnp.clip(-buoyancy * transfer.ground * ground_excess / shear, low, high)
+    return transfer, (zeta - implied) * kelvin, (zeta_ground - implied_ground) * kelvin_ground
