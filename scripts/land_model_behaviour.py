@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import xarray as xr
+from markers import filled
 
 from mdpl.lsm.matsiro.model import Matsiro
 from mdpl.sites.catalogue import open_sites
@@ -22,7 +23,6 @@ from mdpl.sites.qc import measured
 from mdpl.sites.site import Site
 
 PAGE = Path(__file__).parents[1] / "docs" / "land_model_behaviour.md"
-BEGIN, END = "<!-- tables: begin -->", "<!-- tables: end -->"
 FLUXES = ("Qle", "Qh")
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 SEASONS = ("DJF", "MAM", "JJA", "SON")
@@ -30,10 +30,10 @@ HOURS = tuple(f"{h}–{h + 3} h" for h in range(0, 24, 3))
 FEW = 20
 """Means over fewer steps are not shown."""
 
-HEAD = f"""# What the column does at towers without calibration
+HEAD = """# What the column does at towers without calibration
 
-{BEGIN}
-{END}
+<!-- tables: begin -->
+<!-- tables: end -->
 
 ## What the column does badly, and why
 """
@@ -61,17 +61,8 @@ def main() -> None:
     errors = {s.code: error(s, run) for s, run in zip(sites, runs, strict=True)}
     parts = [ABOUT, overview(sites, errors), *(tower(s, errors[s.code]) for s in sites)]
     old = chosen.out.read_text(encoding="utf-8") if chosen.out.exists() else HEAD
-    chosen.out.write_text(between_markers(old, "\n".join(parts)), encoding="utf-8")
+    chosen.out.write_text(filled(old, "\n".join(parts), "tables"), encoding="utf-8")
     print(chosen.out)
-
-
-def between_markers(page: str, text: str) -> str:
-    """The page with what stands between its markers replaced."""
-    before, begin, rest = page.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise SystemExit(f"the page has lost its markers; put {BEGIN} and {END} back")
-    return f"{before}{BEGIN}\n{text.strip()}\n{END}{after}"
 
 
 def error(site: Site, run: xr.Dataset) -> pd.DataFrame:

@@ -11,11 +11,12 @@ import argparse
 from collections.abc import Mapping
 from pathlib import Path
 
+from markers import filled
+
 from mdpl.lsm.matsiro.parameters import PARAMETERS, RECOMMENDED
 from mdpl.lsm.model import Parameter
 
 PAGE = Path(__file__).parents[1] / "docs" / "matsiro.md"
-BEGIN, END = "<!-- parameters: begin -->", "<!-- parameters: end -->"
 HEAD = (
     "| parameter | meaning | unit | lower | upper | scale | default | source |",
     "| --- | --- | --- | --- | --- | --- | --- | --- |",
@@ -26,7 +27,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--page", type=Path, default=PAGE)
     page: Path = parser.parse_args().page
-    page.write_text(filled(page.read_text(encoding="utf-8"), table()), encoding="utf-8")
+    page.write_text(
+        filled(page.read_text(encoding="utf-8"), table(), "parameters"), encoding="utf-8"
+    )
     print(f"{page}: {len(PARAMETERS)} parameters")
 
 
@@ -56,15 +59,6 @@ def default(parameter: Parameter) -> str:
         number = f"{parameter.default:g}"
         return number if parameter.of_place is None else f"{number}, or by texture"
     return ", ".join(f"{parameter.default[kind]:g}" for kind in sorted(parameter.default))
-
-
-def filled(text: str, new: str) -> str:
-    """The page with ``new`` between its markers."""
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise SystemExit(f"expected {BEGIN} and {END} in the page; put them where the table goes")
-    return f"{before}{BEGIN}\n\n{new}\n\n{END}{after}"
 
 
 if __name__ == "__main__":

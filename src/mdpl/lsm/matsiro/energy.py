@@ -225,8 +225,8 @@ def _finish(
 ) -> Surface:
     """Update every flux linearly along the last step, so that the balance closes exactly.
 
-    Where the search has not arrived, zeta and c_i stay where it got: near a fold of their
-    equations a step would lead anywhere.
+    Where the search has not arrived, both stabilities and c_i stay where it got: near a fold of
+    their equations a step would lead anywhere.
     """
     at = found.at
     slopes, jacobian = _jacobian(system, at)
