@@ -47,7 +47,7 @@ def virtual_config(folder: Path, study: virtual_study.Study) -> Config:
     return Config(
         title="Virtual towers with hidden parameters",
         sites=SitesConfig(folder=(folder / "towers").resolve(), held_out=study.held_out),
-        model=ModelConfig(parameters=virtual_study.HIDDEN),
+        model=ModelConfig(parameters=virtual_study.HIDDEN, default_cycles=virtual_study.CYCLES),
         ensemble=EnsembleConfig(members=32),
         surrogate=SURROGATE,
         generator=GENERATOR,
@@ -55,9 +55,10 @@ def virtual_config(folder: Path, study: virtual_study.Study) -> Config:
 
 
 def real_config() -> Config:
-    """A quick calibration at the towers that come with MdPL."""
+    """A quick calibration at the towers that come with MdPL, with a shorter spin-up than usual."""
     return Config(
         title="MdPL demo: FR-Hes and US-Tw3",
+        model=ModelConfig(default_cycles=virtual_study.CYCLES),
         ensemble=EnsembleConfig(members=64),
         surrogate=REAL_SURROGATE,
     )
