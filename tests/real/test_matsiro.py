@@ -62,12 +62,13 @@ def budgets_close(site, sets):
         assert float(run["SnowT"].max()) <= 273.15 + 1e-9
         air = site.forcing["Tair"].values
         for name in ("VegT", "BaresoilT"):
-            assert float(abs(run[name].values - air).max()) < 60, name
+            assert -30 < float((run[name].values - air).min()), name
+            assert float((run[name].values - air).max()) < 70, name
         assert float(run["SoilTemp"].min()) > 200 and float(run["SoilTemp"].max()) < 360
-        assert float(abs(run["Qh"]).max()) < 2000
-        assert float(abs(run["Qle"]).max()) < 3000
+        assert float(abs(run["Qh"]).max()) < 1000
+        assert float(abs(run["Qle"]).max()) < 1500
         unsolved += float(run["Unsolved"].mean()) * run.sizes["member"]
-    assert unsolved / sets < 0.03
+    assert unsolved / sets < 0.005
 
 
 @pytest.mark.parametrize("code", ["CN-Cng", "DK-Sor", "US-Whs"])

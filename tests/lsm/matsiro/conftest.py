@@ -13,6 +13,7 @@ import pytest
 from mdpl.lsm.matsiro import column as whole
 from mdpl.lsm.matsiro import place as place_
 from mdpl.lsm.matsiro import snow
+from mdpl.lsm.matsiro.constants import STEFAN_BOLTZMANN
 from mdpl.lsm.matsiro.parameters import PARAMETERS
 from mdpl.lsm.matsiro.state import Forcing, State, Unknowns
 
@@ -181,11 +182,31 @@ def run(column, state, record, dt=1800.0, most=12):
     return last, {k: np.asarray(v) for k, v in out.items()}
 
 
+def outside(surface, air, sky, sun, soil):
+    """K by which a surface is colder, and hotter, than all that it exchanges heat with.
+
+    Args:
+        surface, air, soil: K; sky, sun: W m-2 of longwave and of shortwave that come down.
+    """
+    coldest = np.minimum(np.minimum(air, (sky / STEFAN_BOLTZMANN) ** 0.25), soil)
+    hottest = np.maximum(np.maximum(air, ((sky + sun) / STEFAN_BOLTZMANN) ** 0.25), soil)
+    return float((coldest - surface).max()), float((surface - hottest).max())
+
+
+def farthest(out, state, air):
+    """`outside` of both surfaces in a run from ``state``."""
+    before = np.asarray(state.soil_temperature)[None, 0]
+    soil = np.concatenate([before, out["t_g"][:-1, 0]])
+    sky, sun = np.asarray(air.LWdown), sum(np.asarray(part) for part in air[:4])
+    found = [outside(out[name], np.asarray(air.Tair), sky, sun, soil) for name in ("t_s", "t_c")]
+    return np.max(found, axis=0)
+
+
 @pytest.fixture(scope="session")
 def made():
     """What tests build columns, states and weather with."""
     return SimpleNamespace(
         one=one, column=column, guess=guess, state=state, air=air, weather=weather,
         any_columns=any_columns, any_state=any_state, PLACE=PLACE, run=run, repeat=repeat,
-        tile=tile, still=still, clear_days=clear_days, COLUMNS=COLUMNS, STEPS=STEPS,
+        tile=tile, still=still, farthest=farthest, clear_days=clear_days, COLUMNS=COLUMNS, STEPS=STEPS,
     )  # fmt: skip

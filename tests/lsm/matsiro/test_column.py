@@ -62,7 +62,7 @@ def test_reference_nights(made, wind, most):
 
 @pytest.mark.parametrize("start", FAR)
 def test_reference_from_any_guess(made, start):
-    """Appendix A.6: one solution only, which the search comes near from anywhere."""
+    """Appendix A.6: one solution only, which the search finds from anywhere."""
     found = reference(made, 60, start)
     for name in ("h", "le", "t_c", "t_s"):
         np.testing.assert_allclose(found[name], DAY[name], atol=0.02, err_msg=name)
@@ -70,8 +70,8 @@ def test_reference_from_any_guess(made, start):
         found = reference(made, 60, start, night=True, wind=wind)
         np.testing.assert_allclose(night(found), expected, atol=0.02)
         assert found["unsolved"] == 0
-        early = reference(made, 12, start, night=True, wind=wind)
-        np.testing.assert_allclose(night(early), expected, atol=0.5)
+        early = reference(made, 20, start, night=True, wind=wind)
+        np.testing.assert_allclose(night(early), expected, atol=0.02)
 
 
 def check(out):
@@ -141,15 +141,15 @@ WEATHER = {
 @pytest.mark.parametrize("dt", [1800.0, 3600.0])
 @pytest.mark.parametrize("kind", WEATHER)
 def test_random_parameters_survive_every_kind_of_weather(made, kind, dt):
-    """Case 32: budgets, bounds, and surfaces within 60 K of the air."""
+    """Case 32: budgets, bounds, and surfaces not far from the air, the sky, the sun or the soil."""
     rng = np.random.default_rng(len(kind))
     column = made.any_columns(rng)
     state = made.any_state(rng, snowy=0.7 if kind in ("cold snowy", "thaw") else 0.0)
     air = made.weather(rng, **WEATHER[kind])
     _, out = made.run(column, state, air, dt)
     check(out)
-    for name in ("t_s", "t_c"):
-        assert np.abs(out[name] - np.asarray(air.Tair)).max() < 60, name
+    colder, hotter = made.farthest(out, state, air)
+    assert colder < 15 and hotter < 30
 
 
 def test_a_column_does_not_feel_its_neighbours(made, anything):

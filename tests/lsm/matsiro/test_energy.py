@@ -8,7 +8,7 @@ import pytest
 from mdpl.lsm.matsiro import energy, fluxes, setting, snow
 from mdpl.lsm.matsiro.constants import STEFAN_BOLTZMANN, T_MELT
 
-UNSOLVED = {"warm": 0.10, "cold": 0.10}
+UNSOLVED = {"warm": 0.02, "cold": 0.02}
 """Share of surfaces the search may leave unsolved after 12 steps in light wind, any parameters."""
 
 
@@ -121,21 +121,21 @@ def hard(request, made):
     return request.param, column, state, air, made.run(column, state, air)[1]
 
 
-def test_few_surfaces_stay_unsolved_in_light_wind(hard):
+def test_few_surfaces_stay_unsolved_in_light_wind(made, hard):
     """2.13's hard cases."""
-    kind, *_, air, out = hard
+    kind, _, state, air, out = hard
     for name, series in out.items():
         assert np.isfinite(series).all(), name
     assert (out["unsolved"] > 0).mean() < UNSOLVED[kind]
-    for name in ("t_s", "t_c"):
-        assert np.abs(out[name] - np.asarray(air.Tair)).max() < 60
+    colder, hotter = made.farthest(out, state, air)
+    assert colder < 15 and hotter < 30
     assert np.abs(out["energy"]).max() < 1e-9
 
 
 def test_more_steps_solve_nearly_all(made, hard):
     _, column, state, air, _ = hard
     _, out = made.run(column, state, air, most=60)
-    assert (out["unsolved"] > 0).mean() < 0.01
+    assert (out["unsolved"] > 0).mean() < 0.002
 
 
 def test_first_guess_matters_only_where_there_are_several_solutions(made, hard):

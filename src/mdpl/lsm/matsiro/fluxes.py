@@ -67,10 +67,23 @@ class Mismatch(NamedTuple):
     zeta: Array  # K
 
 
+class KeptLeaves(NamedTuple):
+    """Columns whose stomata do not follow the canopy's temperature, and what they keep to."""
+
+    where: Array  # bool
+    temperature: Array  # K
+
+
 def evaluate(
-    leaf: stomata.Leaf, rough: Roughness, setting: Setting, air: Forcing, at: Unknowns
+    leaf: stomata.Leaf,
+    rough: Roughness,
+    setting: Setting,
+    air: Forcing,
+    at: Unknowns,
+    kept: KeptLeaves | None = None,
 ) -> tuple[Fluxes, Mismatch]:
     """Fluxes at trial values, and what these leave open of the equations."""
+    leaves = at.canopy if kept is None else jnp.where(kept.where, kept.temperature, at.canopy)
     transfer, mismatch, mismatch_ground = turbulence.exchange(
         rough, at.zeta, at.zeta_ground, at.ground - air.theta, at.canopy - air.theta, air.Wind
     )
@@ -79,14 +92,14 @@ def evaluate(
 
     moles = stomata.molar_density(at.canopy, air.Psurf)
     leaf_air = stomata.Air(air.Psurf, air.co2, vapour_pressure(air.Qair, air.Psurf) / air.Psurf)
-    cap = stomata.capacity(leaf, at.canopy, setting.stress, setting.light, leaf_air)
+    cap = stomata.capacity(leaf, leaves, setting.stress, setting.light, leaf_air)
     exchange = stomata.exchange(
         leaf,
         cap,
         setting.canopy_mean,
         setting.minimum_conductance,
         via_canopy / setting.lai * moles,
-        at.canopy,
+        leaves,
         leaf_air,
         at.co2,
     )

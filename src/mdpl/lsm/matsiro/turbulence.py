@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 from jax import Array
 
@@ -156,13 +157,20 @@ def exchange(
         rough.momentum + _stability_momentum(zeta_ground, rough.z0_share),
         rough.ground_heat + _stability_heat(zeta_ground, rough.zt_ground_share),
     )
+    lift = transfer.ground * ground_excess + transfer.canopy * canopy_excess
     total = transfer.ground + transfer.canopy
     shear = transfer.momentum * jnp.sqrt(transfer.momentum)
     buoyancy = VON_KARMAN * GRAVITY * rough.height / (THETA_0 * wind**2)
-    kelvin = shear / (buoyancy * total)
-    kelvin_ground = shear / (buoyancy * transfer.ground)
-    lift = transfer.ground * ground_excess + transfer.canopy * canopy_excess
-    low, high = STABILITY_RANGE
-    implied = jnp.clip(-buoyancy * lift / shear, low, high)
-    implied_ground = jnp.clip(-buoyancy * transfer.ground * ground_excess / shear, low, high)
-    return transfer, (zeta - implied) * kelvin, (zeta_ground - implied_ground) * kelvin_ground
+    return (
+        transfer,
+        _mismatch(zeta, shear / (buoyancy * total), lift / total),
+        _mismatch(zeta_ground, shear / (buoyancy * transfer.ground), ground_excess),
+    )
+
+
+def _mismatch(zeta: Array, kelvin: Array, excess: Array) -> Array:
+    """``(zeta - implied) kelvin``; beyond the range ``kelvin`` only scales: the slope is positive."""
+    implied = -excess / kelvin
+    bound = jnp.clip(implied, *STABILITY_RANGE)
+    apart = (zeta - bound) * jax.lax.stop_gradient(kelvin)
+    return jnp.where(implied == bound, zeta * kelvin + excess, apart)

@@ -1,0 +1,247 @@
+"""Search for the temperatures, stabilities and c_i of a surface (MATSIRO.md 2.13-2.15)."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from mdpl.lsm.matsiro import newton, stomata
+from mdpl.lsm.matsiro.fluxes import Fluxes, KeptLeaves, Mismatch, Setting, evaluate
+from mdpl.lsm.matsiro.state import Forcing, Unknowns
+from mdpl.lsm.matsiro.turbulence import STABILITY_RANGE, Roughness
+
+CLOSE_KELVIN, CLOSE_PASCAL, CLOSE_ZETA = 0.001, 0.01, 0.00025
+"""A Newton step shorter than this (in zeta: than this share of 1 + |zeta|) ends the search; the
+last, exact step takes what is left."""
+
+LONGEST = 8.0
+"""K a temperature may move in one step of the search."""
+
+REACH = 0.5
+"""Share of 1 + |zeta| that zeta may move in one step: a straight line is no guide further off."""
+
+DRAGGED = 2.0
+"""K a temperature may follow such a move."""
+
+TURNED = 0.3
+"""A step back of more than this share of the last one counts as going in circles."""
+
+SLOWEST = 0.125
+"""Least share of a step that a column going in circles takes."""
+
+TRUST = 0.1
+"""K the others may still have to move for the sign of zeta's equation to count; in zeta_ground,
+share of 1 + |zeta_ground|."""
+
+COLLAPSED = 1e-4
+"""Width of bounds on zeta that hold no solution."""
+
+FARTHEST = 90.0
+"""K a surface may differ from the air."""
+
+
+class System(NamedTuple):
+    """What the equations of a surface are made of."""
+
+    leaf: stomata.Leaf
+    rough: Roughness
+    setting: Setting
+    air: Forcing
+
+
+class Search(NamedTuple):
+    """Where the search stands."""
+
+    at: Unknowns
+    last: Unknowns  # the last move
+    share: Array  # of a full step that a column takes
+    low: Array  # zeta between these solves the equations
+    high: Array
+    moving: Array  # bool, (column,): columns that are not there yet
+    steps: Array  # Newton steps taken so far
+
+
+class Step(NamedTuple):
+    """A Newton step, and the equation of zeta when the others have been solved for it."""
+
+    change: Unknowns
+    off: Array  # what zeta's equation leaves open, K
+    slope: Array  # how that grows with zeta, K; not positive beyond a fold
+    others: Unknowns  # change of the others with zeta held
+    by_zeta: Unknowns  # their change for a unit of zeta
+    held: Array  # bool: the ground is at its ceiling
+
+
+def search(system: System, guess: Unknowns, most: int) -> Search:
+    """Newton's method from ``guess``, at most ``most`` steps.
+
+    In stable air the heat flux has a largest value, beyond which plain Newton steps run away.
+    At a given stability the other equations are well behaved, so the search keeps zeta between
+    bounds and halves these where Newton's step would leave them.
+    """
+    at = kept_physical(system, guess)
+    one = jnp.ones_like(at.ground)
+    low, high = STABILITY_RANGE
+    start = Search(
+        at=at,
+        last=jax.tree.map(jnp.zeros_like, at),
+        share=one,
+        low=low * one,
+        high=high * one,
+        moving=one > 0,
+        steps=jnp.zeros((), dtype=int),
+    )
+    return jax.lax.while_loop(
+        lambda now: jnp.any(now.moving) & (now.steps < most),
+        lambda now: _advance(system, now),
+        start,
+    )
+
+
+def jacobian(
+    system: System, at: Unknowns, kept: KeptLeaves | None = None
+) -> tuple[list[Fluxes], list[Mismatch]]:
+    """Derivatives of `mdpl.lsm.matsiro.fluxes.evaluate` by each unknown."""
+    derivatives = newton.columns(lambda x: evaluate(*system, x, kept), at)
+    return [d[0] for d in derivatives], [d[1] for d in derivatives]
+
+
+def newton_step(setting: Setting, at: Unknowns, jacobian: list[Mismatch], off: Mismatch) -> Step:
+    """The step to the solution of the linearised system.
+
+    Ground that would become warmer than its ceiling is held there; what its balance then
+    leaves open melts snow.
+    """
+    *others, by_zeta = jacobian
+    right = [[-item for item in off[:-1]], [-item for item in by_zeta[:-1]]]
+    triangle = newton.eliminate([column[:-1] for column in others], right)
+
+    def reduced(steps: list[Array], slopes: list[Array]) -> tuple[Array, ...]:
+        left = off.zeta + sum(c.zeta * s for c, s in zip(others, steps, strict=True))
+        slope = by_zeta.zeta + sum(c.zeta * s for c, s in zip(others, slopes, strict=True))
+        change = -left / slope
+        moved = [s + change * d for s, d in zip(steps, slopes, strict=True)]
+        return (*moved, change, left, slope, *steps, *slopes)
+
+    limit = setting.ceiling - at.ground
+    free = reduced(newton.substitute(triangle, 0), newton.substitute(triangle, 1))
+    pinned = reduced(
+        newton.substitute(triangle, 0, limit),
+        newton.substitute(triangle, 1, jnp.zeros_like(limit)),
+    )
+    held = free[3] > limit
+    made = [jnp.where(held, p, f) for p, f in zip(pinned, free, strict=True)]
+    none = jnp.zeros_like(limit)
+    return Step(
+        change=Unknowns(*made[:5]),
+        off=made[5],
+        slope=made[6],
+        others=Unknowns(*[*made[7:11], none]),
+        by_zeta=Unknowns(*[*made[11:15], none + 1.0]),
+        held=held,
+    )
+
+
+def kept_physical(system: System, x: Unknowns) -> Unknowns:
+    """Within bounds; a temperature that ran away starts again from that of the air."""
+    setting, air = system.setting, system.air
+    low, high = STABILITY_RANGE
+
+    def near(temperature: Array) -> Array:
+        return jnp.where(jnp.abs(temperature - air.Tair) < FARTHEST, temperature, air.Tair)
+
+    return Unknowns(
+        co2=jnp.clip(x.co2, 0.01, 1.2 * air.co2 * air.Psurf),
+        zeta_ground=jnp.clip(x.zeta_ground, low, high),
+        canopy=near(x.canopy),
+        ground=jnp.minimum(near(x.ground), setting.ceiling),
+        zeta=jnp.clip(x.zeta, low, high),
+    )
+
+
+def _advance(system: System, now: Search) -> Search:
+    """One step of the search; columns that are there stay."""
+    at = now.at
+    _, off = evaluate(*system, at)
+    _, slopes = jacobian(system, at)
+    # The leaf's equation bends down towards low c_i; no step there is longer than putting c_i
+    # where diffusion wants it.
+    slopes[0] = slopes[0]._replace(co2=jnp.maximum(slopes[0].co2, 1.0))
+    step = newton_step(system.setting, at, slopes, off)
+
+    low, high, trusted = _bounds(now, step)
+    target = jnp.clip(at.zeta + step.change.zeta, *STABILITY_RANGE)
+    inside = (step.slope > 0) & (target >= low) & (target <= high)
+    zeta = jnp.where(inside, target, jnp.where(trusted, 0.5 * (low + high), at.zeta))
+    moved = _within_reach(at, step, zeta - at.zeta)
+    wish = Unknowns(*(a + moved * b for a, b in zip(step.others, step.by_zeta, strict=True)))
+
+    circling = (
+        _turned(wish.canopy, now.last.canopy)
+        | _turned(wish.ground, now.last.ground)
+        | _turned(wish.co2, now.last.co2)
+        | (_turned(moved, now.last.zeta) & inside)
+    )
+    share = jnp.where(circling, jnp.maximum(0.5 * now.share, SLOWEST), 2.0 * now.share)
+    share = jnp.minimum(share, 1.0)
+    arrived = inside & _short(at, step.change)
+    taken = jnp.where(arrived, 1.0, share)
+    taken = jnp.minimum(taken, 0.75 * at.co2 / jnp.maximum(-wish.co2, 1e-6))
+    warming = jnp.maximum(jnp.abs(wish.canopy), jnp.abs(wish.ground))
+    taken = jnp.minimum(taken, LONGEST / jnp.maximum(warming, 1e-6))
+    new = kept_physical(system, Unknowns(*(a + taken * b for a, b in zip(at, wish, strict=True))))
+    new = jax.tree.map(lambda a, b: jnp.where(now.moving, a, b), new, at)
+    return Search(
+        at=new,
+        last=jax.tree.map(jnp.subtract, new, at),
+        share=share,
+        low=low,
+        high=high,
+        moving=now.moving & ~arrived,
+        steps=now.steps + 1,
+    )
+
+
+def _bounds(now: Search, step: Step) -> tuple[Array, Array, Array]:
+    """Bounds on zeta after a look at the sign of its equation, and where that look counts."""
+    at = now.at
+    trusted = (
+        (jnp.abs(step.others.canopy) < TRUST)
+        & (jnp.abs(step.others.ground) < TRUST)
+        & (jnp.abs(step.others.zeta_ground) < TRUST * (1.0 + jnp.abs(at.zeta_ground)))
+    )
+    low = jnp.where(trusted & (step.off < 0), at.zeta, now.low)
+    high = jnp.where(trusted & (step.off >= 0), at.zeta, now.high)
+    # Signs read before the others were near may have closed in on nothing: open up again.
+    lost = high - low < COLLAPSED
+    return (
+        jnp.where(lost, STABILITY_RANGE[0], low),
+        jnp.where(lost, STABILITY_RANGE[1], high),
+        trusted,
+    )
+
+
+def _within_reach(at: Unknowns, step: Step, move: Array) -> Array:
+    """A move of zeta cut to where the straight lines it goes along still mean something."""
+    reach = REACH * (1.0 + jnp.abs(at.zeta))
+    move = jnp.clip(move, -reach, reach)
+    follow = jnp.maximum(jnp.abs(step.by_zeta.canopy), jnp.abs(step.by_zeta.ground))
+    return move * jnp.minimum(1.0, DRAGGED / jnp.maximum(follow * jnp.abs(move), 1e-9))
+
+
+def _turned(step: Array, last: Array) -> Array:
+    return (step * last < 0) & (jnp.abs(step) > TURNED * jnp.abs(last))
+
+
+def _short(at: Unknowns, step: Unknowns) -> Array:
+    """Whether a Newton step is so short that the last, exact one may follow."""
+    return (
+        (jnp.abs(step.canopy) < CLOSE_KELVIN)
+        & (jnp.abs(step.ground) < CLOSE_KELVIN)
+        & (jnp.abs(step.co2) < CLOSE_PASCAL)
+        & (jnp.abs(step.zeta) < CLOSE_ZETA * (1.0 + jnp.abs(at.zeta)))
+        & (jnp.abs(step.zeta_ground) < CLOSE_ZETA * (1.0 + jnp.abs(at.zeta_ground)))
+    )
