@@ -1,0 +1,103 @@
+"""Speed of the column beside SUEWS, a compiled urban land model, on one core each.
+
+Usage: python benchmarks/suews.py --suews PYTHON [--days 120] [--repeats 3]
+
+PYTHON is the interpreter of an environment of its own with supy in it, for supy asks for older
+libraries than MdPL: ``python -m venv suews && suews/bin/pip install supy "pandas<3"``. SUEWS runs
+its own sample, the column FR-Hes with 1024 random parameter sets; both by processor seconds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import subprocess
+import time
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from column import OUTPUTS, SEASONS, STEPS, columns
+
+from mdpl.lsm.matsiro import engine
+from mdpl.lsm.matsiro.column import march
+
+BATCH, PIECE = 1024, 64
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--suews", required=True, metavar="PYTHON")
+    parser.add_argument("--days", type=int, default=120)
+    parser.add_argument("--repeats", type=int, default=3)
+    chosen = parser.parse_args()
+    suews = suews_speed(chosen.suews, chosen.days, chosen.repeats)
+    print(f"SUEWS: {suews:.0f} steps a second and core")
+    for season in SEASONS:
+        column = column_speed(season, chosen.repeats)
+        print(
+            f"column, {season}: {column:.0f} column-steps a second and core, "
+            f"{column / suews:.1f} times SUEWS"
+        )
+
+
+SUEWS = """
+import logging, sys, time
+import supy
+logging.disable(logging.CRITICAL)
+state, forcing = supy.load_SampleData()
+forcing = forcing.iloc[: int(sys.argv[1]) * 288]
+found = []
+for _ in range(1 + int(sys.argv[2])):
+    begin = time.process_time()
+    supy.run_supy(forcing, state)
+    found.append(time.process_time() - begin)
+print(len(forcing) * len(state) / min(found[1:]))
+"""
+
+
+def suews_speed(python: str, days: int, repeats: int) -> float:
+    """Steps of SUEWS a processor second, the time step being that of its sample (five minutes)."""
+    made = subprocess.run(
+        [python, "-W", "ignore", "-c", SUEWS, str(days), str(repeats)],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    return float(made.stdout.split()[-1])
+
+
+def column_speed(season: str, repeats: int) -> float:
+    """Column-steps a processor second, 1024 columns in pieces of 64."""
+    first, temperature, amount = SEASONS[season]
+    keep = engine.keep((*OUTPUTS, "SWE"))
+    run = jax.jit(functools.partial(march, most=20, keep=keep))
+    column, state, record = columns(BATCH, first, temperature, amount)
+    dt = jnp.full(PIECE, 1800.0)
+
+    def part(tree: Any, start: int) -> Any:
+        return jax.tree.map(
+            lambda a: a[..., start : start + PIECE] if a.shape[-1:] == (BATCH,) else a, tree
+        )
+
+    def all_of_them() -> None:
+        for start in range(0, BATCH, PIECE):
+            jax.block_until_ready(run(part(column, start), part(state, start), record, dt))
+
+    return BATCH * STEPS / least(all_of_them, repeats)
+
+
+def least(work: Callable[[], Any], repeats: int) -> float:
+    """Least processor seconds over repeats, after one run that does not count."""
+    work()
+    found = []
+    for _ in range(repeats):
+        begin = time.process_time()
+        work()
+        found.append(time.process_time() - begin)
+    return min(found)
+
+
+if __name__ == "__main__":
+    main()
