@@ -28,6 +28,7 @@ from mdpl.lsm.matsiro.mixture import Mixture
 from mdpl.lsm.matsiro.model import Matsiro
 from mdpl.lsm.matsiro.place import SupplyOptions
 from mdpl.lsm.model import ParameterSpace
+from mdpl.memory import give_back
 from mdpl.progress import Progress
 from mdpl.report import page
 from mdpl.runs import RunFolder, create, locked, open_run, writing
@@ -170,6 +171,7 @@ def _do(stage: str, job: Job, folder: RunFolder, progress: Progress) -> None:
     with folder.timed(stage) as counts, writing(folder.path):
         STAGES[stage](job, folder, progress, counts)
     folder.finish(stage)
+    give_back()
 
 
 def _ensemble(job: Job, folder: RunFolder, progress: Progress, counts: dict[str, int]) -> None:

@@ -8,6 +8,7 @@ from mdpl import pipeline
 from mdpl.config import Config, EnsembleConfig, ModelConfig, SitesConfig
 from mdpl.config_learning import GeneratorConfig, SurrogateConfig
 from mdpl.experiments import virtual_study
+from mdpl.memory import give_back
 from mdpl.progress import Progress
 from mdpl.runs import write_atomic
 
@@ -38,6 +39,7 @@ def demo(folder: Path, progress: Progress) -> Path:
         ("excess.csv", virtual_study.excess(place, virtual)),
     ):
         write_atomic(folder / name, table.to_csv(index=False))
+    give_back(programs=True)
     progress.stage("real towers")
     return pipeline.run(real_config(), folder, progress)
 

@@ -42,6 +42,12 @@ COLLAPSED = 1e-4
 FARTHEST = 90.0
 """K a surface may differ from the air."""
 
+PASSES = 5
+"""Relaxed passes (MATSIRO.md 2.13) that columns make which the search left unsolved."""
+
+SETTLING = 8
+"""Steps in which these then balance their temperatures."""
+
 
 class System(NamedTuple):
     """What the equations of a surface are made of."""
@@ -60,6 +66,7 @@ class Search(NamedTuple):
     share: Array  # of a full step that a column takes
     low: Array  # zeta between these solves the equations
     high: Array
+    leaves: Array  # temperature of the stomata, K
     moving: Array  # bool, (column,): columns that are not there yet
     steps: Array  # Newton steps taken so far
 
@@ -76,11 +83,15 @@ class Step(NamedTuple):
 
 
 def search(system: System, guess: Unknowns, most: int) -> Search:
-    """Newton's method from ``guess``, at most ``most`` steps.
+    """Newton's method from ``guess``, at most ``most`` steps; where it does not arrive, passes.
 
     In stable air the heat flux has a largest value, beyond which plain Newton steps run away.
     At a given stability the other equations are well behaved, so the search keeps zeta between
     bounds and halves these where Newton's step would leave them.
+
+    Columns still moving after ``most`` steps make relaxed passes and then balance their
+    temperatures, with the stability and c_i these led to and the stomata of where the search
+    ended: that balance rises with temperature, so Newton's method finds its only root.
     """
     at = kept_physical(system, guess)
     one = jnp.ones_like(at.ground)
@@ -91,12 +102,13 @@ def search(system: System, guess: Unknowns, most: int) -> Search:
         share=one,
         low=low * one,
         high=high * one,
+        leaves=at.canopy,
         moving=one > 0,
         steps=jnp.zeros((), dtype=int),
     )
     return jax.lax.while_loop(
-        lambda now: jnp.any(now.moving) & (now.steps < most),
-        lambda now: _advance(system, now),
+        lambda now: jnp.any(now.moving) & (now.steps < most + PASSES + SETTLING),
+        lambda now: _advance(system, now, most),
         start,
     )
 
@@ -162,16 +174,38 @@ def kept_physical(system: System, x: Unknowns) -> Unknowns:
     )
 
 
-def _advance(system: System, now: Search) -> Search:
+def _advance(system: System, now: Search, most: int) -> Search:
     """One step of the search; columns that are there stay."""
-    at = now.at
-    _, off = evaluate(*system, at)
-    _, slopes = jacobian(system, at)
+    at, over = now.at, now.steps >= most
+    kept = KeptLeaves(over, now.leaves)
+    _, off = evaluate(*system, at, kept)
+    _, slopes = jacobian(system, at, kept)
+    passed = jax.tree.map(
+        lambda a, b: jnp.where(now.steps < most + PASSES, a, b), _relaxed(at, slopes, off), at
+    )
     # The leaf's equation bends down towards low c_i; no step there is longer than putting c_i
     # where diffusion wants it.
     slopes[0] = slopes[0]._replace(co2=jnp.maximum(slopes[0].co2, 1.0))
-    step = newton_step(system.setting, at, slopes, off)
+    step = newton_step(system.setting, at, *held(slopes, off, over))
+    settled = passed._replace(
+        canopy=at.canopy + jnp.clip(step.change.canopy, -LONGEST, LONGEST),
+        ground=at.ground + jnp.clip(step.change.ground, -LONGEST, LONGEST),
+    )
+    ahead = _newton(system, now, step)
+    new = jax.tree.map(lambda a, b: jnp.where(over, a, b), settled, ahead.at)
+    new = jax.tree.map(lambda a, b: jnp.where(now.moving, a, b), new, at)
+    return ahead._replace(
+        at=new,
+        last=jax.tree.map(jnp.subtract, new, at),
+        leaves=jnp.where(over, now.leaves, new.canopy),
+        moving=now.moving & (over | ahead.moving),
+        steps=now.steps + 1,
+    )
 
+
+def _newton(system: System, now: Search, step: Step) -> Search:
+    """Where a Newton step leads, kept to where it can be trusted."""
+    at = now.at
     low, high, trusted = _bounds(now, step)
     target = jnp.clip(at.zeta + step.change.zeta, *STABILITY_RANGE)
     inside = (step.slope > 0) & (target >= low) & (target <= high)
@@ -193,15 +227,32 @@ def _advance(system: System, now: Search) -> Search:
     warming = jnp.maximum(jnp.abs(wish.canopy), jnp.abs(wish.ground))
     taken = jnp.minimum(taken, LONGEST / jnp.maximum(warming, 1e-6))
     new = kept_physical(system, Unknowns(*(a + taken * b for a, b in zip(at, wish, strict=True))))
-    new = jax.tree.map(lambda a, b: jnp.where(now.moving, a, b), new, at)
-    return Search(
-        at=new,
-        last=jax.tree.map(jnp.subtract, new, at),
-        share=share,
-        low=low,
-        high=high,
-        moving=now.moving & ~arrived,
-        steps=now.steps + 1,
+    return now._replace(at=new, share=share, low=low, high=high, moving=~arrived)
+
+
+def held(jacobian: list[Mismatch], off: Mismatch, where: Array) -> tuple[list[Mismatch], Mismatch]:
+    """The linear system with c_i and both stabilities held in some columns."""
+    fixed = {"co2": 0, "zeta_ground": 1, "zeta": 4}
+    rows = [
+        column._replace(
+            **{n: jnp.where(where, float(i == k), getattr(column, n)) for n, k in fixed.items()}
+        )
+        for i, column in enumerate(jacobian)
+    ]
+    return rows, off._replace(**{n: jnp.where(where, 0.0, getattr(off, n)) for n in fixed})
+
+
+def _relaxed(at: Unknowns, rows: list[Mismatch], off: Mismatch) -> Unknowns:
+    """c_i and both stabilities on their way to what the temperatures imply."""
+
+    def towards(value: Array, left: Array, slope: Array) -> Array:
+        reach = REACH * (1.0 + jnp.abs(value))
+        return value - jnp.clip(left / jnp.maximum(jnp.abs(slope), 1e-9), -reach, reach)
+
+    return at._replace(
+        co2=at.co2 - jnp.clip(0.5 * off.co2, -0.5 * at.co2, 0.5 * at.co2),
+        zeta_ground=towards(at.zeta_ground, off.zeta_ground, rows[1].zeta_ground),
+        zeta=towards(at.zeta, off.zeta, rows[4].zeta),
     )
 
 

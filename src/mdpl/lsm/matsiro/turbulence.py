@@ -169,7 +169,7 @@ def exchange(
 
 
 def _mismatch(zeta: Array, kelvin: Array, excess: Array) -> Array:
-    """``(zeta - implied) kelvin``; beyond the range ``kelvin`` only scales: the slope is positive."""
+    """``(zeta - implied) kelvin``; out of range ``kelvin`` only scales: the slope is positive."""
     implied = -excess / kelvin
     bound = jnp.clip(implied, *STABILITY_RANGE)
     apart = (zeta - bound) * jax.lax.stop_gradient(kelvin)
