@@ -123,8 +123,9 @@ def keep(names: tuple[str, ...]) -> Callable[[State, Step], dict[str, Array]]:
 
 
 @functools.lru_cache(maxsize=32)
-def _compiled(names: tuple[str, ...], most: int) -> Any:
-    return jax.jit(functools.partial(march, most=most, keep=keep(names)))
+def _compiled(most: int) -> Any:
+    """One program for every choice of outputs: working out all takes less than compiling again."""
+    return jax.jit(functools.partial(march, most=most, keep=keep(tuple(OUTPUTS))))
 
 
 def start_state(column: Column, temperature: np.ndarray, co2: np.ndarray) -> State:
@@ -178,7 +179,7 @@ def run(
     padded = functools.partial(_pad_columns, size=size)
     column, now = jax.tree.map(padded, (column, state))
     seconds = _pad_columns(np.broadcast_to(np.asarray(dt, dtype=float), (columns,)), size)
-    march_chunk = _compiled(tuple(names), most)
+    march_chunk = _compiled(most)
     steps = record.Tair.shape[0]
     kept: dict[str, list[np.ndarray]] = {name: [] for name in names}
     for first in range(0, steps, CHUNK_STEPS):
