@@ -12,8 +12,8 @@ from mdpl.memory import give_back
 from mdpl.progress import Progress
 from mdpl.runs import write_atomic
 
-SURROGATE = SurrogateConfig(steps=1200, days_per_batch=30)
-GENERATOR = GeneratorConfig(steps=500, days_per_batch=60, prior_weight=2e-4)
+SURROGATE = SurrogateConfig(steps=1700, days_per_batch=30)
+GENERATOR = GeneratorConfig(steps=900, days_per_batch=60, prior_weight=2e-4)
 """Next to no pull towards the defaults: here the land model can be exactly right."""
 REAL_SURROGATE = SurrogateConfig(steps=500)
 
