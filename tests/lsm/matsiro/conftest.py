@@ -208,5 +208,6 @@ def made():
     return SimpleNamespace(
         one=one, column=column, guess=guess, state=state, air=air, weather=weather,
         any_columns=any_columns, any_state=any_state, PLACE=PLACE, run=run, repeat=repeat,
-        tile=tile, still=still, farthest=farthest, clear_days=clear_days, COLUMNS=COLUMNS, STEPS=STEPS,
+        tile=tile, still=still, farthest=farthest, clear_days=clear_days, COLUMNS=COLUMNS,
+        STEPS=STEPS,
     )  # fmt: skip
