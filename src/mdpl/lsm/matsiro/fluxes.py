@@ -111,7 +111,10 @@ def evaluate(
     wet_rate = rho * via_canopy * drying
     # No flux may take more than its store holds: beyond, the flux is that limit.
     store_share = setting.canopy_store / jnp.maximum(wet_rate, _TINY_FLUX)
-    wet = jnp.minimum(setting.wet_share, store_share)
+    # Both are zero on dry leaves: there the store binds, or slopes would grow from step to step.
+    wet = jnp.where(
+        (wet_rate > 0) & (store_share <= setting.wet_share), store_share, setting.wet_share
+    )
     dry_rate = (1.0 - wet) * rho * jnp.where(drying > 0, through_stomata, via_canopy) * drying
 
     saturated = saturation_humidity(at.ground, air.Psurf)
