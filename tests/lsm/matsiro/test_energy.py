@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mdpl.lsm.matsiro import energy, fluxes, setting, snow
+from mdpl.lsm.matsiro import canopy_water, energy, fluxes, setting, snow
 from mdpl.lsm.matsiro.constants import STEFAN_BOLTZMANN, T_MELT
 
 UNSOLVED = {"warm": 0.02, "cold": 0.02}
@@ -176,3 +176,17 @@ def test_twelve_steps_are_as_good_as_sixty_in_a_summer_week(made):
     difference = few["h"] - many["h"]
     assert np.sqrt((difference**2).mean()) < 1.5
     assert np.quantile(np.abs(difference), 0.99) < 0.5
+
+
+def test_dry_leaves_lose_at_most_what_they_hold(made):
+    """The slope of the loss by the store is a share: beyond 1 gradients grow from step to step."""
+    air = made.air()
+    rough, around = surroundings(made, made.state(), air)[0]
+
+    def loss(store):
+        wet = canopy_water.wet_share(store, 1e-5 * made.one(1))
+        leaves = around._replace(wet_share=wet, canopy_store=store * 1000.0 / 1800.0)
+        found = fluxes.evaluate(made.column().leaf, rough, leaves, air, made.guess(canopy=300))[0]
+        return found.interception[0] * 1800.0 / 1000.0
+
+    assert 0.0 <= float(jax.grad(loss)(0.0 * made.one(1))[0]) <= 1.0 + 1e-9
