@@ -12,13 +12,11 @@ from __future__ import annotations
 import argparse
 import functools
 import subprocess
-import time
-from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-from column import OUTPUTS, SEASONS, STEPS, columns
+from column import OUTPUTS, SEASONS, STEPS, columns, measure
 
 from mdpl.lsm.matsiro import engine
 from mdpl.lsm.matsiro.column import march
@@ -85,18 +83,7 @@ def column_speed(season: str, repeats: int) -> float:
         for start in range(0, BATCH, PIECE):
             jax.block_until_ready(run(part(column, start), part(state, start), record, dt))
 
-    return BATCH * STEPS / least(all_of_them, repeats)
-
-
-def least(work: Callable[[], Any], repeats: int) -> float:
-    """Least processor seconds over repeats, after one run that does not count."""
-    work()
-    found = []
-    for _ in range(repeats):
-        begin = time.process_time()
-        work()
-        found.append(time.process_time() - begin)
-    return min(found)
+    return BATCH * STEPS / measure(all_of_them, repeats)[1]
 
 
 if __name__ == "__main__":

@@ -166,7 +166,7 @@ def kept_physical(system: System, x: Unknowns) -> Unknowns:
         return jnp.where(jnp.abs(temperature - air.Tair) < FARTHEST, temperature, air.Tair)
 
     return Unknowns(
-        co2=jnp.clip(x.co2, 0.01, 1.2 * air.co2 * air.Psurf),
+        co2=jnp.clip(x.co2, 0.01, stomata.highest_co2(air.co2, air.Psurf)),
         zeta_ground=jnp.clip(x.zeta_ground, low, high),
         canopy=near(x.canopy),
         ground=jnp.minimum(near(x.ground), setting.ceiling),

@@ -156,13 +156,15 @@ def exchange(
     net = (gross - cap.respiration) * mean
     g_s, surface = conductance(leaf, net, minimum, boundary, inside, air)
     # Respiring leaves push c_i far up without any effect on the fluxes; dawn must find it near.
-    implied = jnp.minimum((surface - 1.6 * net / g_s) * air.pressure, highest_co2(air))
+    implied = jnp.minimum(
+        (surface - 1.6 * net / g_s) * air.pressure, highest_co2(air.co2, air.pressure)
+    )
     return Stomata(implied, g_s, gross * mean, cap.respiration * mean)
 
 
-def highest_co2(air: Air) -> Array:
-    """Highest c_i that is told apart, Pa."""
-    return 1.2 * air.co2 * air.pressure
+def highest_co2(co2: Array, pressure: Array) -> Array:
+    """Highest c_i that is told apart, Pa; CO2 of the air in mol mol-1, pressure in Pa."""
+    return 1.2 * co2 * pressure
 
 
 def molar_density(temperature: Array, pressure: Array) -> Array:
