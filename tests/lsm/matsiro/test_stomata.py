@@ -141,7 +141,7 @@ def test_every_leaf_has_a_solution_and_only_hot_dry_air_may_have_more(c4):
     cap = stomata.capacity(plant, t, stress, plant.quantum_yield * u(0, 1.8e-3), here)
     minimum = plant.intercept * jnp.maximum(stress, 0.1)
     fixed = (plant, cap, mean, minimum, g_l, t, here)
-    trials = np.linspace(0.01, float(stomata.highest_co2(here)[0]), 200)
+    trials = np.linspace(0.01, float(stomata.highest_co2(here.co2, here.pressure)[0]), 200)
     implied = jax.vmap(lambda co2: exchange(*fixed, co2).co2)(trials[:, None] * jnp.ones(n))
     off = trials[:, None] - np.asarray(implied)
     assert (off[0] < 0).all() and (off[-1] >= 0).all()
