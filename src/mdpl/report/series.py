@@ -59,9 +59,10 @@ def diurnal(contents: Contents, series: Series) -> Plot | None:
         mean = day.mean()
         for name, style in _lines(contents, pairs).items():
             axes.plot(mean.index, mean[name], **(style | {"marker": None}))
-        axes.set(xlim=(0, 24), xlabel="Hour, local standard time", ylabel=flux_label(flux))
+        axes.set(xlim=(0, 24), ylabel=flux_label(flux))
         axes.xaxis.set_major_locator(MultipleLocator(6))
         axes.yaxis.set_major_locator(MaxNLocator(5))
+    figure.supxlabel("Hour, local standard time", fontsize="medium")
     _legend(figure, grid[0, 0])
     n = count([len(pairs) for pairs in panels.values()], "steps")
     return Plot(
@@ -89,7 +90,7 @@ def density(contents: Contents, series: Series) -> Plot | None:
             text = _agreement(contents, series, flux, model)
             axes.text(0.04, 0.96, text, transform=axes.transAxes, va="top", fontsize=8)
             axes.set_title(f"{flux}, {'learnt' if model != REFERENCE else 'default'}")
-            axes.set_xlabel(f"Observed {flux_label(flux)}")
+            axes.set_xlabel(f"Observed\n{flux_label(flux)}")
         row[0].set_ylabel(f"Modelled {flux_label(flux)}")
     n = count([len(pairs) for pairs in panels.values()], "steps")
     return Plot(
