@@ -10,7 +10,7 @@ import pytest
 from mdpl import pipeline
 from mdpl.check import examine
 from mdpl.config import Config, EnsembleConfig, ModelConfig, SitesConfig
-from mdpl.config_learning import GeneratorConfig, SurrogateConfig
+from mdpl.config_learning import DayBlockConfig, GeneratorConfig
 from mdpl.ensemble.store import EnsembleStore
 from mdpl.errors import ConfigError, RunError
 from mdpl.experiments import virtual_study
@@ -33,7 +33,7 @@ def config(towers):
         sites=SitesConfig(folder=towers, held_out=STUDY.held_out),
         model=ModelConfig(default_cycles=1, member_cycles=0),
         ensemble=EnsembleConfig(members=8),
-        surrogate=SurrogateConfig(hidden=6, width=8, tower=4, **QUICK),
+        surrogate=DayBlockConfig(hidden=6, width=8, tower=4, **QUICK),
         generator=GeneratorConfig(evaluate_every=4, **QUICK),
     )
 

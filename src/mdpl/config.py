@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from mdpl.config_learning import GeneratorConfig, SurrogateConfig
+from mdpl.config_learning import AnySurrogateConfig, DayBlockConfig, GeneratorConfig
 from mdpl.errors import ConfigError
 
 
@@ -136,7 +136,7 @@ class Config(_Section):
     sites: SitesConfig = SitesConfig()
     model: ModelConfig = ModelConfig()
     ensemble: EnsembleConfig = EnsembleConfig()
-    surrogate: SurrogateConfig = SurrogateConfig()
+    surrogate: AnySurrogateConfig = DayBlockConfig()
     generator: GeneratorConfig = GeneratorConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
 

@@ -323,7 +323,9 @@ def tensors(job: Job, folder: RunFolder) -> dict[str, SiteTensors]:
     for site in job.sites:
         reference = _load(_simulation(folder, "default", site.code))[names]
         default = job.space.to_unit(job.space.defaults(site.attributes))
-        made[site.code] = build(site, reference, default, job.config.tasks)
+        made[site.code] = build(
+            site, reference, default, job.config.tasks, job.config.surrogate.block_hours
+        )
     return made
 
 

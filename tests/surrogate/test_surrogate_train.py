@@ -35,8 +35,9 @@ class Stopping:
 
 
 @pytest.mark.slow
-def test_it_learns_a_land_model_with_memory_and_is_right_on_unseen_members():
-    towers = [toy.runs(days=200, members=64, seed=s) for s in range(3)]
+@pytest.mark.parametrize("hours", [24, 3])
+def test_it_learns_a_land_model_with_memory_and_is_right_on_unseen_members(hours):
+    towers = [toy.runs(days=200, members=64, seed=s, block_hours=hours) for s in range(3)]
     seen, unseen = hold_out(64, 0.25, seed=0)
     config = toy.tiny(
         hidden=24, width=32, tower=16, steps=300, learning_rate=0.01, members_per_batch=8,
@@ -158,7 +159,7 @@ def test_days_of_the_warm_up_are_not_drawn_unless_the_stretch_begins_the_record(
     first_days, starts = [], 0
     for step in range(40):
         batch, _ = draw(step)
-        opening = np.asarray(batch.daily[0, 0]) == pools[0].tensors.daily[0]
+        opening = np.asarray(batch.summary[0, 0]) == pools[0].tensors.summary[0]
         starts += opening.all()
         first_days += [] if opening.all() else [int(batch.chosen[0].min())]
     assert starts > 0 and min(first_days) == 8

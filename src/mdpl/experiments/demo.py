@@ -6,16 +6,16 @@ from pathlib import Path
 
 from mdpl import pipeline
 from mdpl.config import Config, EnsembleConfig, ModelConfig, SitesConfig
-from mdpl.config_learning import GeneratorConfig, SurrogateConfig
+from mdpl.config_learning import DayBlockConfig, GeneratorConfig
 from mdpl.experiments import virtual_study
 from mdpl.memory import give_back
 from mdpl.progress import Progress
 from mdpl.runs import write_atomic
 
-SURROGATE = SurrogateConfig(steps=1700, days_per_batch=30)
+SURROGATE = DayBlockConfig(steps=1700, days_per_batch=30)
 GENERATOR = GeneratorConfig(steps=900, days_per_batch=60, prior_weight=2e-4)
 """Next to no pull towards the defaults: here the land model can be exactly right."""
-REAL_SURROGATE = SurrogateConfig(steps=500)
+REAL_SURROGATE = DayBlockConfig(steps=500)
 
 
 def demo(folder: Path, progress: Progress) -> Path:

@@ -59,7 +59,7 @@ class TowerObservations:
     counts: Mapping[str, np.ndarray]
 
     def folded(self) -> np.ndarray:
-        """Counting observations by whole days, shape (day, slot, task); NaN elsewhere.
+        """Counting observations by block, shape (block, slot, task); NaN elsewhere.
 
         Raises:
             SiteError: nothing is left to learn from.
@@ -126,7 +126,7 @@ def train(
     weights, history = descend(
         start.layers,
         objective,
-        drawer(pools, config, members=1),
+        drawer(pools, config, members=1, longest=surrogate.window_days),
         config,
         tasks=surrogate.tasks,
         description="generator",

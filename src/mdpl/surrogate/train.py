@@ -48,7 +48,7 @@ class TowerRuns:
         return replace(self, unit=np.asarray(self.unit)[members], targets=targets)
 
     def folded(self) -> np.ndarray:
-        """Targets by whole days, shape (member, day, slot, task), float32.
+        """Targets by block, shape (member, block, slot, task), float32.
 
         Raises:
             ModelError: a task is absent or the shapes do not agree.
@@ -107,12 +107,18 @@ def train(
         config,
         len(parameter_names),
         len(first.dynamic_names),
-        len(first.daily_names),
+        len(first.summary_names),
         len(first.tasks),
         key=jax.random.key(config.seed),
     )
     surrogate = Surrogate(
-        network, scalers, first.tasks, tuple(parameter_names), first.dynamic_names
+        network,
+        scalers,
+        first.tasks,
+        tuple(parameter_names),
+        first.dynamic_names,
+        first.summary_names,
+        config.window_days,
     )
     weights, static = eqx.partition(network, eqx.is_inexact_array)
 
@@ -156,7 +162,7 @@ def evaluate(surrogate: Surrogate, runs: Sequence[TowerRuns]) -> pd.DataFrame:
 
 
 def _scores(guess: np.ndarray, truth: np.ndarray) -> dict[str, float]:
-    """Scores over (member, day, slot); members without any finite step are left out."""
+    """Scores over (member, block, slot); members without any finite step are left out."""
     counts = np.isfinite(truth)
     alive = counts.any(axis=(1, 2))
     if not alive.any():
@@ -227,7 +233,7 @@ def fit_scalers(tensors: Sequence[SiteTensors], task_scale: np.ndarray) -> Scale
         constant = sd <= 1e-6 * np.maximum(np.abs(mean), 1e-12)
         return as_device(mean), as_device(np.where(constant, 1, sd))
 
-    return Scalers(*moments("dynamic"), *moments("daily"), as_device(task_scale))
+    return Scalers(*moments("dynamic"), *moments("summary"), as_device(task_scale))
 
 
 def _check(runs: Sequence[TowerRuns], parameter_names: Sequence[str]) -> None:
@@ -236,7 +242,11 @@ def _check(runs: Sequence[TowerRuns], parameter_names: Sequence[str]) -> None:
     first = runs[0].tensors
     for tower in runs:
         own = tower.tensors
-        if (own.tasks, own.dynamic_names) != (first.tasks, first.dynamic_names):
+        if (own.tasks, own.dynamic_names, own.summary_names) != (
+            first.tasks,
+            first.dynamic_names,
+            first.summary_names,
+        ):
             raise ModelError(
                 f"site {own.code}: tasks {own.tasks} and inputs {own.dynamic_names} differ from "
                 f"those of site {first.code} ({first.tasks}, {first.dynamic_names}); prepare all "
