@@ -5,8 +5,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-import toy_bucket as toy
 
+import toy_bucket as toy
 from mdpl.config_learning import GeneratorConfig
 from mdpl.errors import ModelError, SiteError
 from mdpl.generator.network import Generator, fit_encoder

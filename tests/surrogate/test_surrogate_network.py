@@ -5,8 +5,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-import toy_bucket as toy
 
+import toy_bucket as toy
 from mdpl.errors import ModelError, RunError
 from mdpl.surrogate.batches import drawer, loss
 from mdpl.surrogate.network import Network, Surrogate

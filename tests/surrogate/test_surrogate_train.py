@@ -7,8 +7,8 @@ import jax
 import numpy as np
 import pandas as pd
 import pytest
-import toy_bucket as toy
 
+import toy_bucket as toy
 from mdpl.errors import ModelError, RunError
 from mdpl.surrogate.batches import drawer, loss
 from mdpl.surrogate.train import _pools, evaluate, hold_out, train

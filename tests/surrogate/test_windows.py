@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
-import toy_bucket as toy
 
+import toy_bucket as toy
 from mdpl.errors import ModelError, SiteError
 from mdpl.surrogate.windows import build
 
