@@ -27,6 +27,18 @@ class _Learning(BaseModel):
     )
     weight_decay: float = Field(1e-4, ge=0, description="decay of the weights (AdamW)")
     clip: float = Field(1.0, gt=0, description="largest norm of the gradient")
+    balance: Literal["fixed", "uncertainty", "gradnorm"] = Field(
+        "fixed", description="how tasks are weighed: by task_weights, or learnt"
+    )
+    task_weights: dict[str, Annotated[float, Field(gt=0)]] = Field(
+        {}, description="weights of tasks, such as {Qle: 2}; 1 unless said"
+    )
+    compare_every: int = Field(
+        100, ge=0, description="steps between comparisons of the tasks' gradients; 0 = never"
+    )
+    patience: Annotated[int, Field(ge=1)] | None = Field(
+        None, description="judgements without a better one that end the training; null = none do"
+    )
     seed: int = Field(0, ge=0, description="seed of the weights and of the batches")
 
 

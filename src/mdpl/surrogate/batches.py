@@ -113,13 +113,13 @@ def drawer(
     return draw
 
 
-def loss(surrogate: Surrogate, batch: Batch) -> tuple[jax.Array, jax.Array]:
-    """Squared error over variance, averaged over towers, members and tasks.
+def losses(surrogate: Surrogate, batch: Batch) -> jax.Array:
+    """Squared error over variance, by tower and member, and task.
 
     Steps whose target is NaN do not count.
 
     Returns:
-        the loss, and its parts by (site x member, task).
+        shape (site x member, task).
     """
     slow = jax.vmap(surrogate.memory)(
         batch.unit, batch.default_unit, batch.summary, batch.day_of_year
@@ -147,7 +147,7 @@ def loss(surrogate: Surrogate, batch: Batch) -> tuple[jax.Array, jax.Array]:
     summed = summed.reshape(sites, -1, *summed.shape[1:]).sum(axis=1)
     number = jnp.maximum(counts.sum(axis=(1, 3)), 1).astype(summed.dtype)
     parts = summed / number * batch.importance[:, None]
-    return parts.mean(), parts.reshape(-1, parts.shape[-1])
+    return parts.reshape(-1, parts.shape[-1])
 
 
 def _sample(

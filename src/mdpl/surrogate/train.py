@@ -15,13 +15,14 @@ from typing import Any
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 
 from mdpl.config_learning import SurrogateConfig
 from mdpl.errors import ModelError
 from mdpl.progress import Progress
-from mdpl.surrogate.batches import Batch, Pool, drawer, loss
+from mdpl.surrogate.batches import Batch, Pool, drawer, losses
 from mdpl.surrogate.loop import as_device, descend
 from mdpl.surrogate.network import Network, Scalers, Surrogate
 from mdpl.surrogate.windows import SiteTensors
@@ -103,13 +104,14 @@ def train(
     _check(runs, parameter_names)
     pools, scalers = _pools(runs)
     first = runs[0].tensors
-    network = eqx.filter_jit(Network)(
-        config,
+    sizes = (
         len(parameter_names),
         len(first.dynamic_names),
         len(first.summary_names),
         len(first.tasks),
-        key=jax.random.key(config.seed),
+    )
+    network = eqx.filter_jit(lambda key: Network(config, *sizes, key=key))(
+        jax.random.key(config.seed)
     )
     surrogate = Surrogate(
         network,
@@ -123,9 +125,10 @@ def train(
     weights, static = eqx.partition(network, eqx.is_inexact_array)
 
     def objective(weights: Any, batch: Batch) -> tuple[jax.Array, jax.Array]:
-        return loss(replace(surrogate, network=eqx.combine(weights, static)), batch)
+        taught = replace(surrogate, network=eqx.combine(weights, static))
+        return jnp.zeros((), jnp.float32), losses(taught, batch)
 
-    weights, history = descend(
+    found = descend(
         weights,
         objective,
         drawer(pools, config, config.members_per_batch),
@@ -136,7 +139,7 @@ def train(
         fingerprint=_fingerprint(runs, parameter_names, config),
         progress=progress,
     )
-    return replace(surrogate, network=eqx.combine(weights, static)), history
+    return replace(surrogate, network=eqx.combine(found.weights, static)), found.history
 
 
 def evaluate(surrogate: Surrogate, runs: Sequence[TowerRuns]) -> pd.DataFrame:
