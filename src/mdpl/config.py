@@ -115,6 +115,30 @@ class EnsembleConfig(_Section):
     )
 
 
+class RefineConfig(_Section):
+    """Closing the gap between what the surrogate promises and what the land model delivers."""
+
+    rounds: Annotated[int, Field(ge=0)] = Field(
+        2,
+        description="rounds at most of running the land model at the learnt parameters and "
+        "around them, and learning again",
+    )
+    tolerance: Annotated[float, Field(gt=0)] = Field(
+        0.05,
+        description="share of the delivered RMSE by which the promise may be off, in the "
+        "median and at 80 % of towers, for the rounds to end",
+    )
+    members: Annotated[int, Field(ge=2)] = Field(
+        16, description="land-model runs of each tower and round"
+    )
+    spread: Annotated[float, Field(gt=0, le=0.5)] = Field(
+        0.1, description="standard deviation of their parameters about the learnt, unit cube"
+    )
+    steps: Annotated[int, Field(ge=1)] = Field(
+        500, description="training steps of the surrogate in each round"
+    )
+
+
 class EvaluationConfig(_Section):
     """What counts in daily and monthly scores."""
 
@@ -138,6 +162,7 @@ class Config(_Section):
     ensemble: EnsembleConfig = EnsembleConfig()
     surrogate: AnySurrogateConfig = DayBlockConfig()
     generator: GeneratorConfig = GeneratorConfig()
+    refine: RefineConfig = RefineConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
 
 

@@ -68,14 +68,16 @@ class DayBlockConfig(SurrogateConfig):
     kind: Literal["day-block"] = Field(
         "day-block", description="'day-block', or 'sequence' for memory from step to step"
     )
-    block_hours: Literal[24] = Field(24, description="hours from one state to the next")
+    block_hours: float = Field(24, ge=24, le=24, description="hours from one state to the next")
 
 
 class SequenceConfig(SurrogateConfig):
     """The multi-task emulator of the paper, memory from step to step of the forcing."""
 
     kind: Literal["sequence"] = Field("sequence", description="'sequence', or 'day-block'")
-    block_hours: Literal[0.5, 1, 3, 24] = Field(3, description="hours from one state to the next")
+    block_hours: float = Field(
+        3, gt=0, le=24, description="hours from one state to the next: 0.5, 1, 3, ..."
+    )
     window_days: int = Field(
         90, ge=2, description="longest stretch of a record the recurrence runs over, days"
     )

@@ -10,8 +10,9 @@ import pytest
 
 import toy_bucket as toy
 from mdpl.errors import ModelError, RunError
+from mdpl.surrogate.audit import fidelity
 from mdpl.surrogate.batches import drawer, losses
-from mdpl.surrogate.train import _pools, evaluate, hold_out, train
+from mdpl.surrogate.train import _pools, hold_out, train
 
 
 def leaves(tree: object) -> list[np.ndarray]:
@@ -47,7 +48,7 @@ def test_it_learns_a_land_model_with_memory_and_is_right_on_unseen_members(hours
         days_per_batch=60,
     )  # fmt: skip
     surrogate, history = train([t.select(seen) for t in towers], toy.NAMES, config)
-    scores = evaluate(surrogate, [t.select(unseen) for t in towers])
+    scores = fidelity(surrogate, [t.select(unseen) for t in towers])
     r2 = scores[scores.metric == "r2"]
     assert len(r2) == 6
     assert r2.value.min() > 0.97
@@ -125,7 +126,7 @@ def test_missing_targets_do_not_count():
         dynamic=np.where(np.isnan(guess).all((2, 4))[..., None], 1e3, batch.dynamic)
     )
     np.testing.assert_allclose(losses(surrogate, wild), parts, rtol=1e-6)
-    scores = evaluate(surrogate, [replace(tower, targets=holed)])
+    scores = fidelity(surrogate, [replace(tower, targets=holed)])
     assert np.isfinite(scores.value).all()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from mdpl import pipeline
-from mdpl.config import Config, EnsembleConfig, ModelConfig, SitesConfig
+from mdpl.config import Config, EnsembleConfig, ModelConfig, RefineConfig, SitesConfig
 from mdpl.config_learning import DayBlockConfig, GeneratorConfig
 from mdpl.experiments import virtual_study
 from mdpl.memory import give_back
@@ -53,6 +53,7 @@ def virtual_config(folder: Path, study: virtual_study.Study) -> Config:
         ensemble=EnsembleConfig(members=32),
         surrogate=SURROGATE,
         generator=GENERATOR,
+        refine=RefineConfig(rounds=0),
     )
 
 
@@ -63,4 +64,5 @@ def real_config() -> Config:
         model=ModelConfig(default_cycles=virtual_study.CYCLES),
         ensemble=EnsembleConfig(members=64),
         surrogate=REAL_SURROGATE,
+        refine=RefineConfig(rounds=0),
     )

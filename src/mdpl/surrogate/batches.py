@@ -49,6 +49,7 @@ class Pool:
             the memory; NaN where a step does not count.
         members: indices of the members worth drawing.
         importance: squared scale over variance of the target, shape (task,).
+        chance: of each of ``members`` to be drawn; None means all alike.
     """
 
     tensors: SiteTensors
@@ -56,6 +57,7 @@ class Pool:
     residual: np.ndarray
     members: np.ndarray
     importance: np.ndarray
+    chance: np.ndarray | None = None
 
     @cached_property
     def useful(self) -> np.ndarray:
@@ -103,8 +105,8 @@ def drawer(
         parts, names = [], []
         for index in rng.choice(len(pools), sites, replace=False):
             pool = pools[index]
-            few = len(pool.members) < members
-            drawn = rng.choice(pool.members, members, replace=few)
+            possible = len(pool.members) if pool.chance is None else np.sum(pool.chance > 0)
+            drawn = rng.choice(pool.members, members, replace=possible < members, p=pool.chance)
             sample = _sample(rng, pool, drawn, (window, blocks, steps), warmup)
             parts.append((*sample, np.int32(index)))
             names += [f"site {pool.tensors.code}, member {int(m)}" for m in drawn]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -309,8 +310,7 @@ def _keep(folder: Path | None, state: _State, tables: _Tables, fingerprint: str)
         return
     # Tables first: they may run ahead of the checkpoint, never behind it.
     for name, table in (("history", tables.history()), ("balance", tables.balance())):
-        text = table.to_csv(index=False).encode()
-        store.write_whole(folder / f"{name}.csv", lambda file, text=text: file.write(text))
+        store.write_whole(folder / f"{name}.csv", partial(table.to_csv, index=False, mode="wb"))
     header = {
         "step": state.step,
         "best_loss": state.best_loss,
