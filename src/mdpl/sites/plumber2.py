@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -103,7 +104,7 @@ def read_pair(met: Path, flux: Path) -> Site:
         forcing=forcing,
         fluxes=fluxes,
         attributes=attributes,
-        sources={path.name: _sha256(path) for path in (met, flux)},
+        sources={path.name: sha256(path) for path in (met, flux)},
     )
 
 
@@ -144,13 +145,19 @@ def _with_qc() -> tuple[str, ...]:
 def _read(path: Path, names: Sequence[str]) -> _File:
     """The named variables of a file (those it has; Rainf and Snowf too if Precip is asked)."""
     wanted = [*names, *(("Rainf", "Snowf") if "Precip" in names else ())]
+    with unreadable(path), netCDF4.Dataset(path) as nc:
+        time, step = _time(nc, path)
+        present = [name for name in wanted if name in nc.variables]
+        values = {name: series_of(nc.variables[name], time, path) for name in present}
+        units = {name: getattr(nc.variables[name], "units", None) for name in present}
+        return _File(path, values, units, time, step, place_of(nc))
+
+
+@contextmanager
+def unreadable(path: Path) -> Iterator[None]:
+    """Turn what the NetCDF library says against a file into words a user can act on."""
     try:
-        with netCDF4.Dataset(path) as nc:
-            time, step = _time(nc, path)
-            present = [name for name in wanted if name in nc.variables]
-            values = {name: _series(nc.variables[name], time, path) for name in present}
-            units = {name: getattr(nc.variables[name], "units", None) for name in present}
-            return _File(path, values, units, time, step, _read_place(nc))
+        yield
     except FileNotFoundError as error:
         raise SiteError(f"{path}: expected a NetCDF file; there is none") from error
     except (OSError, RuntimeError) as error:
@@ -165,7 +172,7 @@ def _time(nc: netCDF4.Dataset, path: Path) -> tuple[np.ndarray, int]:
     if "time" not in nc.variables:
         raise SiteError(f"{path.name}: expected a variable time; found none; is this PLUMBER2?")
     variable = nc.variables["time"]
-    origin, seconds_a_unit = _origin(variable, path)
+    origin, seconds_a_unit = time_origin(variable, path)
     raw = np.ma.filled(np.ma.asarray(variable[:]).ravel().astype(float), np.nan)
     if raw.size < 2 or not np.isfinite(raw).all():
         raise SiteError(
@@ -180,7 +187,7 @@ def _time(nc: netCDF4.Dataset, path: Path) -> tuple[np.ndarray, int]:
     return stamps[0] + np.arange(raw.size) * np.timedelta64(step, "s").astype("m8[ns]"), step
 
 
-def _origin(variable: netCDF4.Variable, path: Path) -> tuple[np.datetime64, int]:
+def time_origin(variable: netCDF4.Variable, path: Path) -> tuple[np.datetime64, int]:
     units = str(getattr(variable, "units", "")).strip()
     calendar = str(getattr(variable, "calendar", "standard")).lower()
     if calendar not in _CALENDARS:
@@ -235,8 +242,17 @@ def _step(seconds: np.ndarray, stamps: np.ndarray, slack: float, path: Path) -> 
     return step
 
 
-def _series(variable: netCDF4.Variable, time: np.ndarray, path: Path) -> np.ndarray:
-    """A variable as float64 (time,), NaN where missing; other dimensions must be of length 1."""
+def series_of(variable: netCDF4.Variable, time: np.ndarray, path: Path) -> np.ndarray:
+    """A variable as float64 (time,), NaN where missing; other dimensions must be of length 1.
+
+    Raises:
+        SiteError: other dimensions, or no numbers.
+    """
+    if variable.dtype == str or variable.dtype.kind not in "iuf":
+        raise SiteError(
+            f"{path.name}: variable {variable.name}: expected numbers, found type "
+            f"{variable.dtype}; write it as a float"
+        )
     values = np.ma.filled(np.ma.asarray(variable[:]).astype(np.float64), np.nan)
     if "time" not in variable.dimensions or values.size != time.size:
         raise SiteError(
@@ -249,7 +265,7 @@ def _series(variable: netCDF4.Variable, time: np.ndarray, path: Path) -> np.ndar
     return values
 
 
-def _read_place(nc: netCDF4.Dataset) -> dict[str, float | str]:
+def place_of(nc: netCDF4.Dataset) -> dict[str, float | str]:
     """What a file says of the place, from its scalar variables or else its attributes."""
     numbers = ("latitude", "longitude", "elevation", "reference_height", "canopy_height")
     place: dict[str, float | str] = {}
@@ -366,6 +382,6 @@ def _common_period(met: _File, flux: _File) -> tuple[np.datetime64, np.datetime6
     return first, last
 
 
-def _sha256(path: Path) -> str:
+def sha256(path: Path) -> str:
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import xarray as xr
@@ -42,6 +42,7 @@ class Site:
             each may have its ``<name>_qc`` (float64, 0 = measured, > 0 = filled).
         attributes: numbers and texts known of the place (see `mdpl.sites.attributes`).
         sources: where the data come from, for provenance: file name -> sha256.
+        forcing_qc: forcing variable -> its flags, shape (time,), where the files have them.
 
     Time is local standard time and the stamp is the start of the interval (PLUMBER2).
     """
@@ -51,6 +52,7 @@ class Site:
     fluxes: xr.Dataset
     attributes: Mapping[str, float | str]
     sources: Mapping[str, str]
+    forcing_qc: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     @property
     def time(self) -> np.ndarray:

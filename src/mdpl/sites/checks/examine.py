@@ -1,0 +1,83 @@
+"""One record through all checks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from mdpl.sites.checks.completeness import shares
+from mdpl.sites.checks.energy import closure
+from mdpl.sites.checks.finding import Finding, Verdict, by_weight, verdict
+from mdpl.sites.checks.table import CHECKS
+from mdpl.sites.checks.water import water_year
+from mdpl.sites.record import Record
+
+
+@dataclass(frozen=True)
+class Examination:
+    """What was found about a tower's record.
+
+    Attributes:
+        code: tower code.
+        findings: worst first.
+        summary: one row of numbers: period, step, shares measured, closure, water.
+        shares: rows of `mdpl.sites.checks.completeness.shares`.
+        closure: rows of season and the numbers of `mdpl.sites.checks.energy.Closure`.
+        record: what was examined; None if its files could not be read.
+    """
+
+    code: str
+    findings: tuple[Finding, ...]
+    summary: dict[str, str | float]
+    shares: list[dict[str, str | float]]
+    closure: list[dict[str, str | float]]
+    record: Record | None = None
+
+    @property
+    def verdict(self) -> Verdict:
+        return verdict(self.findings)
+
+    @property
+    def reasons(self) -> str:
+        """The findings behind the verdict, in short."""
+        worst = [f for f in self.findings if f.severity != "remark"]
+        return "; ".join(dict.fromkeys(f"{f.check} ({f.variable})" if f.variable else f.check for f in worst))
+
+
+def examine(record: Record) -> Examination:
+    """Run every check of the table on a record."""
+    with np.errstate(all="ignore"):
+        found = [finding for check in CHECKS for finding in check(record)]
+        balance = closure(record)
+        rows = [{"season": s, **_rounded(vars(c))} for s, c in balance.items()]
+        return Examination(
+            record.code, tuple(by_weight(found)), _summary(record), shares(record), rows, record
+        )
+
+
+def unreadable(code: str, reason: str) -> Examination:
+    """The examination of files nobody can read."""
+    return Examination(code, (Finding("reading", "fatal", "", reason),), {}, [], [])
+
+
+def _summary(record: Record) -> dict[str, str | float]:
+    balance, year = closure(record).get("all"), water_year(record)
+    return {
+        "igbp": str(record.place.get("igbp", "")),
+        "from": str(record.time[0].astype("M8[D]")),
+        "to": str(record.time[-1].astype("M8[D]")),
+        "step_minutes": record.step_seconds // 60,
+        **{
+            f"{name}_measured": round(float(record.measured(name).mean()), 3)
+            for name in ("Qle", "Qh", "NEE")
+            if name in record.series
+        },
+        **({"closure_slope": round(balance.slope, 3)} if balance else {}),
+        **({"closure_ratio": round(balance.ratio, 3)} if balance else {}),
+        **({"ET_mm": round(year.evaporation), "P_mm": round(year.precipitation)} if year else {}),
+    }
+
+
+def _rounded(numbers: dict) -> dict[str, str | float]:
+    return {k: round(v, 4) if isinstance(v, float) else v for k, v in numbers.items()}
