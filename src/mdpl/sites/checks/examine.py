@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from mdpl.errors import SiteError
+from mdpl.sites.catalogue import Tower
 from mdpl.sites.checks.completeness import shares
 from mdpl.sites.checks.energy import closure
 from mdpl.sites.checks.finding import Finding, Verdict, by_weight, verdict
@@ -42,7 +44,24 @@ class Examination:
     def reasons(self) -> str:
         """The findings behind the verdict, in short."""
         worst = [f for f in self.findings if f.severity != "remark"]
-        return "; ".join(dict.fromkeys(f"{f.check} ({f.variable})" if f.variable else f.check for f in worst))
+        by_check: dict[str, list[str]] = {}
+        for finding in worst:
+            names = by_check.setdefault(finding.check, [])
+            names += [n for n in finding.variable.split(", ") if n and n not in names]
+        return "; ".join(f"{c} ({', '.join(n)})" if n else c for c, n in by_check.items())
+
+
+    def without_record(self) -> Examination:
+        """The same, lighter: for keeping many."""
+        return replace(self, record=None)
+
+
+def examine_tower(tower: Tower) -> Examination:
+    """Read a tower's files and run every check; files nobody can read are a finding."""
+    try:
+        return examine(tower.record())
+    except SiteError as error:
+        return unreadable(tower.code, str(error))
 
 
 def examine(record: Record) -> Examination:

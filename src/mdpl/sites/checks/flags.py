@@ -105,14 +105,13 @@ def inverted(record: Record) -> Iterator[Finding]:
     values of a record were nearly all measured. Where less of them is flagged measured than of
     all values, the flags are turned.
     """
-    shares, usual, count = [], [], 0
-    for name in ("Qle", "Qh"):
+    for name in ("Qle", "Qh", "NEE"):
         if name not in record.flags or not record.has(name):
             continue
         values, seen = record.series[name], record.measured(name)
         there = np.isfinite(values)
         filled = there & (record.flags[name] > 0)
-        if filled.mean() < 0.02:
+        if filled.sum() < _ENOUGH:
             continue
         if not seen.any():
             yield Finding(
@@ -124,19 +123,17 @@ def inverted(record: Record) -> Iterator[Finding]:
             continue
         low, high = np.quantile(values[there], (0.003, 0.997))
         extreme = there & ((values < low) | (values > high))
-        shares.append(float(seen[extreme].mean()))
-        usual.append(float(seen[there].mean()))
-        count += int(extreme.sum())
-    if count >= 60 and (ratio := sum(shares) / sum(usual)) < 0.7:
-        yield Finding(
-            "flags",
-            "serious",
-            "Qle, Qh",
-            f"of the highest and lowest fluxes {np.mean(shares):.0%} are flagged measured, of all "
-            f"{np.mean(usual):.0%}; extremes are nearly always measured, so the flags are probably "
-            "turned (0 must mean measured)",
-            value=ratio,
-        )
+        share, usual = float(seen[extreme].mean()), float(seen[there].mean())
+        if extreme.sum() >= 30 and share < 0.5 * usual:
+            yield Finding(
+                "flags",
+                "serious",
+                name,
+                f"of the highest and lowest {name} {share:.0%} are flagged measured, of all "
+                f"{usual:.0%}; extremes are nearly always measured: the flags are probably turned "
+                "(0 must mean measured)",
+                value=share / usual,
+            )
 
 
 def synthetic_longwave(record: Record) -> Iterator[Finding]:
