@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+if TYPE_CHECKING:
+    from mdpl.sites.checks.examine import Examination
 
 app = typer.Typer(help="Get tower records, and check them.", no_args_is_help=True)
 _out = Console(soft_wrap=True)
 _err = Console(stderr=True, soft_wrap=True)
 
+NUMBERS = ("Qle_measured", "Qh_measured", "closure_slope")
 COLOURS = {"good": "green", "usable": "green", "doubtful": "yellow", "unusable": "red"}
 
 
@@ -33,9 +37,9 @@ def check(
 ) -> None:
     """Look for flaws in tower records: a verdict a tower, with reasons."""
     from mdpl.progress import RichProgress
+    from mdpl.report.site_tables import write_tables
     from mdpl.sites.catalogue import find_towers
     from mdpl.sites.checks.examine import examine_tower
-    from mdpl.report.site_tables import write_tables
 
     towers = find_towers(sites, site)
     examinations = []
@@ -50,19 +54,7 @@ def check(
             examinations.append(found.without_record())
             task.advance(1)
     written = write_tables(examinations, out)
-    table = Table(title=f"{len(examinations)} towers")
-    for heading in ("site", "class", "period", "verdict", "Qle", "Qh", "closure", "ET/P", "reasons"):
-        table.add_column(heading)
-    for found in examinations:
-        about = found.summary
-        period = f"{about['from']} {about['to']}" if about else ""
-        water = f"{about['ET_mm']}/{about['P_mm']}" if "ET_mm" in about else ""
-        cells = [found.code, about.get("igbp", ""), period]
-        cells += [f"[{COLOURS[found.verdict]}]{found.verdict}[/]"]
-        cells += [about.get("Qle_measured", ""), about.get("Qh_measured", "")]
-        cells += [about.get("closure_slope", ""), water, escape(found.reasons)]
-        table.add_row(*map(str, cells))
-    _out.print(table)
+    _out.print(_table(examinations))
     for found in examinations:
         for finding in found.findings:
             if remarks or finding.severity != "remark":
@@ -70,7 +62,21 @@ def check(
     _say(", ".join(map(str, written)) + (f"; pages: {out}/<site>.png, .svg" if figures else ""))
 
 
+def _table(examinations: Sequence[Examination]) -> Table:
+    table = Table(title=f"{len(examinations)} towers")
+    for heading in ("site", "class", "years", "verdict", "Qle", "Qh", "closure", "ET/P mm"):
+        table.add_column(heading, no_wrap=True)
+    table.add_column("reasons")
+    for found in examinations:
+        about = found.summary
+        years = sorted({str(about[key])[:4] for key in ("from", "to") if key in about})
+        cells = [found.code, about.get("igbp", ""), "-".join(years)]
+        cells += [f"[{COLOURS[found.verdict]}]{found.verdict}[/]"]
+        cells += [f"{about[key]:.2f}" if key in about else "" for key in NUMBERS]
+        cells += [f"{about['ET_mm']}/{about['P_mm']}" if "ET_mm" in about else ""]
+        table.add_row(*map(str, cells), escape("; ".join(found.grounds)))
+    return table
+
+
 def _say(text: str) -> None:
     _out.print(text, markup=False, highlight=False)
-
-

@@ -172,15 +172,11 @@ def from_the_middle(name: str, change: Callable[[np.ndarray], np.ndarray]) -> Ca
 
 
 def net_longwave(record: Record) -> Record:
-    return changed(
-        record, LWdown=record.series["LWdown"] - 5.67e-8 * record.series["Tair"] ** 4
-    )
+    return changed(record, LWdown=record.series["LWdown"] - 5.67e-8 * record.series["Tair"] ** 4)
 
 
 def other_hemisphere(record: Record) -> Record:
-    return replace(
-        record, place={**record.place, "latitude": -float(record.place["latitude"])}
-    )
+    return replace(record, place={**record.place, "latitude": -float(record.place["latitude"])})
 
 
 def irrigated(record: Record) -> Record:

@@ -235,7 +235,10 @@ def _draw_water(axes: Axes, record: Record) -> None:
     last = slice(record.steps_per_day - 1, None, record.steps_per_day)
     axes.plot(record.time[last], rain[last], color=_RAIN, label=f"precipitation {rain[-1]:,.0f} mm")
     axes.plot(
-        record.time[last], out[last], color=FLUX_COLOURS["Qle"], label=f"evaporation {out[-1]:,.0f} mm"
+        record.time[last],
+        out[last],
+        color=FLUX_COLOURS["Qle"],
+        label=f"evaporation {out[-1]:,.0f} mm",
     )
     axes.set_ylabel("Sum (mm)")
     headroom(axes, 0.14)
@@ -262,7 +265,9 @@ def _findings(axes: Axes, examination: Examination) -> None:
         shown.append(("", "", f"… and {rest} lines more in findings.csv"))
     if not shown:
         shown = [("", "", "nothing")]
-    colours = dict(zip(("remark", "warning", "serious", "fatal"), VERDICT_COLOURS.values(), strict=True))
+    colours = dict(
+        zip(("remark", "warning", "serious", "fatal"), VERDICT_COLOURS.values(), strict=True)
+    )
     for i, (severity, check, text) in enumerate(shown):
         y = 1.0 - (i + 0.5) / 16
         axes.text(0.0, y, severity, color=colours.get(severity, INK), fontsize=8, fontweight="bold")

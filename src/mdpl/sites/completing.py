@@ -31,9 +31,7 @@ _KINDS = {1: "interpolated", 5: "mean of the time of day", 101: "synthesised"}
 _OBSERVED = (*FLUXES, "Qle_cor", "Qh_cor", "Qle_uc", "Qh_uc", "NEE_uc")
 
 
-def complete(
-    record: Record, leaf_area: np.ndarray | None = None, leaf_source: str = ""
-) -> Site:
+def complete(record: Record, leaf_area: np.ndarray | None = None, leaf_source: str = "") -> Site:
     """Fill what a land model cannot do without, flag it, count it, and describe the tower.
 
     Gaps up to `mdpl.sites.filling.SHORT_GAP_HOURS` are interpolated (not precipitation), those

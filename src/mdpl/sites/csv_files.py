@@ -99,9 +99,7 @@ def starts(path: Path, frame: pd.DataFrame) -> np.ndarray:
     raise SiteError(f"{path.name}: expected a column {' or '.join(STAMP_COLUMNS)}; found none")
 
 
-def parse_stamps(
-    column: pd.Series, path: Path, name: str, form: str = "%Y%m%d%H%M"
-) -> np.ndarray:
+def parse_stamps(column: pd.Series, path: Path, name: str, form: str = "%Y%m%d%H%M") -> np.ndarray:
     """Stamps of a text column.
 
     Raises:

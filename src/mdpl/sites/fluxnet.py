@@ -60,8 +60,11 @@ def read_fluxnet(path: Path) -> Record:
         SiteError: as `mdpl.sites.csv_files` has it.
     """
     names, skip, comments = header(path)
-    chosen = {our: _first(names, there) for our, there in COLUMNS.items()}
-    chosen = {our: name for our, name in chosen.items() if name}
+    chosen = {
+        our: next(name for name in there if name in names)
+        for our, there in COLUMNS.items()
+        if set(there) & set(names)
+    }
     flags = {our: f"{name}_QC" for our, name in chosen.items() if f"{name}_QC" in names}
     wanted = ["TIMESTAMP_START", *dict.fromkeys([*chosen.values(), *flags.values()])]
     frame = read_columns(path, wanted, skip)
@@ -75,7 +78,3 @@ def read_fluxnet(path: Path) -> Record:
         if our in columns and of in columns and columns[our].flag is None:
             columns[our] = Column(columns[our].values, columns[of].flag)
     return record_of(code_of(path, comments), starts(path, frame), columns, (path,))
-
-
-def _first(names: list[str], wanted: tuple[str, ...]) -> str | None:
-    return next((name for name in wanted if name in names), None)

@@ -87,9 +87,7 @@ def read_leaf_area(path: Path, code: str, time: np.ndarray) -> np.ndarray | None
             raise SiteError(f"{path}: {code}: expected dates like 2016-05-01 in every row")
         stamps = dates.to_numpy().astype("datetime64[ns]")
         order = np.argsort(stamps)
-        return np.interp(
-            time.astype(np.int64), stamps[order].astype(np.int64), values[order]
-        )
+        return np.interp(time.astype(np.int64), stamps[order].astype(np.int64), values[order])
     day = pd.to_numeric(frame["day_of_year"], errors="coerce").to_numpy(dtype=float)
     if not ((day >= 1) & (day <= 366)).all():
         raise SiteError(f"{path}: {code}: expected day_of_year from 1 to 366 in every row")

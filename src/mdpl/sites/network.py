@@ -18,7 +18,7 @@ _STANDARD_PRESSURE = 101325.0
 
 @dataclass(frozen=True)
 class Column:
-    """Values of a variable and their flags (None: measured where there is a value), shape (row,)."""
+    """Values and flags of a variable, shape (row,); no flags: measured where there is a value."""
 
     values: np.ndarray
     flag: np.ndarray | None = None

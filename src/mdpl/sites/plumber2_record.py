@@ -28,7 +28,9 @@ def read_record(met: Path, flux: Path) -> Record:
     parts = [_read(met, _MET), _read(flux, _FLUX)]
     stamps = parts[0][0]
     time, step = regular_axis(stamps, met.name)
-    series, flags, units = {}, {}, {}
+    series: dict[str, np.ndarray] = {}
+    flags: dict[str, np.ndarray] = {}
+    units: dict[str, str] = {}
     for own, values, stated, _ in parts:
         regular_axis(own, met.name)
         placed = {name: on_axis(own, v, time) for name, v in values.items()}

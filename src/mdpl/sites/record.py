@@ -74,7 +74,7 @@ class Record:
         return good & (self.flags[name] == 0) if name in self.flags else good
 
     def by_day(self, values: np.ndarray) -> np.ndarray:
-        """Shape (day, step of the day), from midnight, NaN beyond the record; `days` is its axis."""
+        """Shape (day, step of the day), NaN beyond the record; `days` is the first axis."""
         lead = int((self.time[0] - self.days[0]) / (self.time[1] - self.time[0]))
         table = np.full(self.days.size * self.steps_per_day, np.nan)
         table[lead : lead + values.size] = values
@@ -145,11 +145,10 @@ def regular_axis(stamps: np.ndarray, where: str) -> tuple[np.ndarray, int]:
 
 
 def on_axis(stamps: np.ndarray, values: np.ndarray, time: np.ndarray) -> np.ndarray:
-    """Values (row,) on a regular axis (time,): NaN at missing stamps, the first of repeated ones."""
+    """Values (row,) on a regular axis (time,): NaN at missing stamps, the first of several."""
     step = time[1] - time[0]
     index = np.rint((stamps - time[0]) / step).astype(np.int64)
     inside = (index >= 0) & (index < time.size)
     result = np.full(time.size, np.nan)
     result[index[inside][::-1]] = values[inside][::-1]
     return result
-

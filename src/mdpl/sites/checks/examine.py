@@ -41,15 +41,19 @@ class Examination:
         return verdict(self.findings)
 
     @property
+    def grounds(self) -> list[str]:
+        """The checks behind the verdict."""
+        return list(dict.fromkeys(f.check for f in self.findings if f.severity != "remark"))
+
+    @property
     def reasons(self) -> str:
-        """The findings behind the verdict, in short."""
+        """The findings behind the verdict, in short, with their variables."""
         worst = [f for f in self.findings if f.severity != "remark"]
         by_check: dict[str, list[str]] = {}
         for finding in worst:
             names = by_check.setdefault(finding.check, [])
             names += [n for n in finding.variable.split(", ") if n and n not in names]
         return "; ".join(f"{c} ({', '.join(n)})" if n else c for c, n in by_check.items())
-
 
     def without_record(self) -> Examination:
         """The same, lighter: for keeping many."""

@@ -60,25 +60,31 @@ def unflagged_filling(record: Record) -> Iterator[Finding]:
     """Fluxes without a single gap, or that repeat themselves: filled, and called measured."""
     if record.years < 0.2:
         return
+    gapless, repeating = [], []
     for name in ("Qle", "Qh", "NEE"):
         if not record.has(name):
             continue
-        share = float(record.measured(name).mean())
         values = record.where_measured(name)
         repeats = float(np.mean((np.diff(values) == 0) & (values[1:] != 0)))
-        if share > _MOST_MEASURED:
-            text = f"{share:.1%} of {name} is called measured; eddy covariance never has so few gaps"
+        if record.measured(name).mean() > _MOST_MEASURED:
+            gapless.append(name)
         elif repeats > _MOST_REPEATED and np.unique(values).size > 2000:
-            text = f"{repeats:.1%} of {name} called measured repeats the value before exactly"
-        else:
-            continue
-        yield Finding(
-            "unflagged gap-filling",
-            "warning",
-            name,
-            f"{text}: filled values carry the flag of measured ones (qc 0), and scores count them",
-            value=share,
-        )
+            repeating.append(name)
+    for names, text in (
+        (gapless, "is called measured throughout; eddy covariance never has so few gaps"),
+        (
+            repeating,
+            "called measured repeats the value before exactly at more than 1 % of the steps",
+        ),
+    ):
+        if names:
+            yield Finding(
+                "unflagged gap-filling",
+                "warning",
+                ", ".join(names),
+                f"{', '.join(names)} {text}: filled values carry the flag of measured ones (qc 0), "
+                "and scores count them",
+            )
 
 
 def missing_called_measured(record: Record) -> Iterator[Finding]:
@@ -168,5 +174,5 @@ def synthetic_longwave(record: Record) -> Iterator[Finding]:
 
 
 def _rank_correlation(a: np.ndarray, b: np.ndarray) -> float:
-    ranks = [np.argsort(np.argsort(x)) for x in (a, b)]
-    return float(np.corrcoef(*ranks)[0, 1])
+    first, second = (np.argsort(np.argsort(x)).astype(float) for x in (a, b))
+    return float(np.corrcoef(first, second)[0, 1])

@@ -203,5 +203,3 @@ def _daily_sun(record: Record, sign: int) -> np.ndarray:
     noon = record.days.astype("M8[ns]")
     latitude = sign * float(record.place["latitude"])
     return cos_zenith(latitude, 0.0, 0.0, noon, 86400)
-
-
