@@ -64,13 +64,13 @@ def check(
 
 def _table(examinations: Sequence[Examination]) -> Table:
     table = Table(title=f"{len(examinations)} towers")
-    for heading in ("site", "class", "years", "verdict", "Qle", "Qh", "closure", "ET/P mm"):
+    for heading in ("site", "years", "verdict", "Qle", "Qh", "closure", "ET/P"):
         table.add_column(heading, no_wrap=True)
-    table.add_column("reasons")
+    table.add_column("reasons", min_width=22)
     for found in examinations:
         about = found.summary
         years = sorted({str(about[key])[:4] for key in ("from", "to") if key in about})
-        cells = [found.code, about.get("igbp", ""), "-".join(years)]
+        cells = [found.code, "-".join(years)]
         cells += [f"[{COLOURS[found.verdict]}]{found.verdict}[/]"]
         cells += [f"{about[key]:.2f}" if key in about else "" for key in NUMBERS]
         cells += [f"{about['ET_mm']}/{about['P_mm']}" if "ET_mm" in about else ""]

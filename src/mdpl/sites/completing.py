@@ -12,6 +12,7 @@ from mdpl.errors import SiteError
 from mdpl.sites.attributes import describe
 from mdpl.sites.filling import (
     LONGEST_GAP_DAYS,
+    SYNTHESISABLE,
     SYNTHESISED,
     barometric_pressure,
     clear_sky_longwave,
@@ -25,7 +26,6 @@ from mdpl.sites.record import FLUXES, Record
 from mdpl.sites.site import FORCING, UNITS, Site
 from mdpl.sites.solar import detect_utc_offset
 
-SYNTHESISABLE = ("LWdown", "Psurf", "CO2air", "LAI")
 _ORDER = ("SWdown", "Tair", "Psurf", "Qair", "Wind", "Precip", "CO2air", "LWdown", "LAI")
 _KINDS = {1: "interpolated", 5: "mean of the time of day", 101: "synthesised"}
 _OBSERVED = (*FLUXES, "Qle_cor", "Qh_cor", "Qle_uc", "Qh_uc", "NEE_uc")

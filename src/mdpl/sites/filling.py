@@ -12,6 +12,9 @@ SHORT_GAP_HOURS = 2.0
 LONGEST_GAP_DAYS = 30.0
 """Longer gaps are refused, where a variable cannot be synthesised."""
 
+SYNTHESISABLE = ("LWdown", "Psurf", "CO2air", "LAI")
+"""Forcing there is a method for, whatever the length of a gap."""
+
 CO2_BY_YEAR = {
     1990: 354.45, 1991: 355.70, 1992: 356.54, 1993: 357.21, 1994: 358.96, 1995: 360.97,
     1996: 362.74, 1997: 363.88, 1998: 366.84, 1999: 368.54, 2000: 369.71, 2001: 371.32,

@@ -88,9 +88,8 @@ def _specific_humidity(
     """
     air = series["Tair"]
     saturated = saturation_vapour_pressure(air)
-    source = "VPD" if "VPD" in series and np.isfinite(series["VPD"]).any() else "RH"
-    if "RH" in series and np.isfinite(series["RH"]).mean() > np.isfinite(series[source]).mean():
-        source = "RH"
+    there = {n: np.isfinite(series[n]).mean() for n in ("RH", "VPD") if n in series}
+    source = max(there, key=lambda n: there[n])
     if source == "VPD":
         vapour = saturated - series["VPD"]
     else:

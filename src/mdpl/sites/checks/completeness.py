@@ -7,13 +7,11 @@ from collections.abc import Iterator
 import numpy as np
 
 from mdpl.sites.checks.finding import Finding
+from mdpl.sites.filling import LONGEST_GAP_DAYS, SYNTHESISABLE
 from mdpl.sites.record import FLUXES, Record
 from mdpl.sites.site import FORCING
 
 SEASONS = {"DJF": (12, 1, 2), "MAM": (3, 4, 5), "JJA": (6, 7, 8), "SON": (9, 10, 11)}
-
-LONGEST_FILLABLE_DAYS = 30.0
-"""Gaps of the forcing up to here are filled on request; longer ones ask for another source."""
 
 
 def season_masks(time: np.ndarray) -> dict[str, np.ndarray]:
@@ -47,7 +45,7 @@ def forcing_gaps(record: Record) -> Iterator[Finding]:
     """Forcing that is missing, wholly or here and there."""
     for name in FORCING:
         if not record.has(name):
-            fillable = name in ("LWdown", "Psurf", "CO2air", "LAI")
+            fillable = name in SYNTHESISABLE
             todo = (
                 "it can be synthesised when read from network files"
                 if fillable
@@ -64,9 +62,11 @@ def forcing_gaps(record: Record) -> Iterator[Finding]:
         if missing.any():
             begin, length = longest_run(missing)
             days = length / record.steps_per_day
+            heavy = days > LONGEST_GAP_DAYS and name not in SYNTHESISABLE
+            light = days < 10 and missing.mean() < 0.05
             yield Finding(
                 "forcing gaps",
-                "fatal" if days > LONGEST_FILLABLE_DAYS else "warning",
+                "fatal" if heavy else "remark" if light else "warning",
                 name,
                 f"{name} has no value at {missing.sum()} of {missing.size} steps "
                 f"({missing.mean():.1%}), the longest gap {days:.1f} days; fill it or cut the "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -70,7 +71,9 @@ def examine_tower(tower: Tower) -> Examination:
 
 def examine(record: Record) -> Examination:
     """Run every check of the table on a record."""
-    with np.errstate(all="ignore"):
+    with np.errstate(all="ignore"), warnings.catch_warnings():
+        # Statistics of nothing are NaN, and every check says nothing of NaN.
+        warnings.simplefilter("ignore", RuntimeWarning)
         found = [finding for check in CHECKS for finding in check(record)]
         balance = closure(record)
         rows = [{"season": s, **_rounded(vars(c))} for s, c in balance.items()]
