@@ -62,6 +62,35 @@ def check(
     _say(", ".join(map(str, written)) + (f"; pages: {out}/<site>.png, .svg" if figures else ""))
 
 
+@app.command()
+def fetch(
+    codes: Annotated[list[str] | None, typer.Argument(metavar="[CODE]...")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="all towers")] = False,
+    pft: Annotated[
+        list[str] | None, typer.Option("--pft", help="IGBP class, may be repeated")
+    ] = None,
+    out: Annotated[
+        Path, typer.Option("--out", help="folder for the records, also the cache")
+    ] = Path("plumber2"),
+    server: Annotated[str, typer.Option(help="THREDDS server")] = "https://thredds.nci.org.au",
+) -> None:
+    """Get PLUMBER2 towers; given again, it goes on, and checks what is there."""
+    from mdpl.progress import RichProgress
+    from mdpl.sites import fetching
+
+    with _out.status("reading the catalogue"):
+        catalogue = fetching.read_catalogue(server)
+    files = fetching.select(catalogue, codes or [], everything=everything, pfts=pft or [])
+    try:
+        with RichProgress(_err).task("fetching", len(files)) as task:
+            fetching.fetch(files, out, done=lambda file: task.advance(1))
+    except KeyboardInterrupt:
+        _err.print("interrupted; the same command goes on from here")
+        raise typer.Exit(130) from None
+    _say(f"{out}: {len(files) // 2} towers; please cite {fetching.CITATION}")
+    _say(f"next: mdpl sites check --sites {out} --out {out}-checked")
+
+
 def _table(examinations: Sequence[Examination]) -> Table:
     table = Table(title=f"{len(examinations)} towers")
     for heading in ("site", "years", "verdict", "Qle", "Qh", "closure", "ET/P"):

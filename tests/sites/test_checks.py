@@ -70,8 +70,15 @@ def test_the_clock_is_found_to_a_few_minutes(hesse: Record, minutes: int) -> Non
 
 @pytest.mark.parametrize(
     ("latitude", "longitude", "offset"),
-    [(48.67, 7.07, 1), (43.74, 3.6, 1), (-12.49, 131.15, 9.5), (31.82, -110.87, -7)]
-    + [(39.32, -86.41, -5), (44.59, 123.51, 8), (27.7, 85.3, 5.75)],
+    [
+        (48.67, 7.07, 1),
+        (43.74, 3.6, 1),
+        (-12.49, 131.15, 9.5),
+        (31.82, -110.87, -7),
+        (39.32, -86.41, -5),
+        (44.59, 123.51, 8),
+        (27.7, 85.3, 5.75),
+    ],
 )
 def test_standard_time_is_that_of_the_law(latitude: float, longitude: float, offset: float) -> None:
     """Hesse, Puechabon, Howard Springs, Santa Rita, Morgan Monroe, Changling, Kathmandu."""

@@ -158,7 +158,7 @@ def _form(path: Path) -> tuple[Form | None, str]:
 def _is_mapping(path: Path) -> bool:
     """Configurations of runs may lie beside records; a mapping has columns."""
     try:
-        return any(line.startswith("columns:") for line in path.open(encoding="utf-8"))
+        return "\ncolumns:" in "\n" + path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):
         return False
 
