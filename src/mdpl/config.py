@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from mdpl.config_learning import GeneratorConfig, SurrogateConfig
 from mdpl.errors import ConfigError
+from mdpl.sites.closure import FluxChoice
 
 
 class _Section(BaseModel):
@@ -30,8 +31,10 @@ class SitesConfig(_Section):
     held_out: tuple[str, ...] = Field(
         (), description="towers nothing is learnt from, but which are given parameters and judged"
     )
-    flux: Literal["raw", "corrected"] = Field(
-        "raw", description="fluxes as measured, or corrected for energy-balance closure (*_cor)"
+    flux: FluxChoice = Field(
+        "raw",
+        description="heat fluxes as measured (raw), corrected by the network (corrected: *_cor), "
+        "or the energy balance closed here: bowen_ratio, residual",
     )
 
 

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
-import xarray as xr
 
 from mdpl.errors import SiteError
 from mdpl.sites.attributes import describe
@@ -23,12 +22,12 @@ from mdpl.sites.filling import (
 from mdpl.sites.leaf_area import class_climatology
 from mdpl.sites.qc import check_forcing, stamp
 from mdpl.sites.record import FLUXES, Record
-from mdpl.sites.site import FORCING, UNITS, Site
+from mdpl.sites.site import FORCING, Site, dataset_of
 from mdpl.sites.solar import detect_utc_offset
 
 _ORDER = ("SWdown", "Tair", "Psurf", "Qair", "Wind", "Precip", "CO2air", "LWdown", "LAI")
 _KINDS = {1: "interpolated", 5: "mean of the time of day", 101: "synthesised"}
-_OBSERVED = (*FLUXES, "Qle_cor", "Qh_cor", "Qle_uc", "Qh_uc", "NEE_uc")
+_OBSERVED = (*FLUXES, "Qle_cor", "Qh_cor", "Qle_uc", "Qh_uc", "NEE_uc", "Qle_cor_uc", "Qh_cor_uc")
 
 
 def complete(record: Record, leaf_area: np.ndarray | None = None, leaf_source: str = "") -> Site:
@@ -62,12 +61,12 @@ def complete(record: Record, leaf_area: np.ndarray | None = None, leaf_source: s
             _fill_one(record, name, series, flags, place)
     for name in FORCING:
         check_forcing(name, series[name], record.time, record.code)
-    forcing = _dataset({n: series[n] for n in FORCING}, record.time)
+    forcing = dataset_of({n: series[n] for n in FORCING}, record.time)
     place["filling"] = _counted(record, flags)
     return Site(
         code=record.code,
         forcing=forcing,
-        fluxes=_dataset(_observed(record), record.time),
+        fluxes=dataset_of(_observed(record), record.time),
         attributes=describe(forcing, place),
         sources=record.sources,
         forcing_qc={n: flags[n] for n in FORCING if n in flags},
@@ -248,14 +247,3 @@ def _counted(record: Record, flags: Mapping[str, np.ndarray]) -> str:
             if name != "LAI" and ours.any():
                 said.append(f"{name} {100 * ours.mean():.2g} % {kind}")
     return "; ".join(said) or "nothing"
-
-
-def _dataset(series: Mapping[str, np.ndarray], time: np.ndarray) -> xr.Dataset:
-    def unit(name: str) -> str:
-        base = name.removesuffix("_cor").removesuffix("_uc")
-        return "1" if name.endswith("_qc") else UNITS[base]
-
-    return xr.Dataset(
-        {name: ("time", values, {"units": unit(name)}) for name, values in series.items()},
-        coords={"time": ("time", time)},
-    )

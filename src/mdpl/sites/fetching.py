@@ -9,6 +9,7 @@ import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -85,7 +86,7 @@ def read_catalogue(server: str = SERVER, *, patience: float = 1.0) -> dict[str, 
     with _session() as session:
         for kind in KINDS:
             url = server + CATALOGUE.format(kind=kind)
-            text = _patiently(lambda url=url: _text(session, url), url, patience)
+            text = _patiently(partial(_text, session, url), url, patience)
             for path in _paths(text, url):
                 name = path.rsplit("/", 1)[-1]
                 code = name.split("_")[0]

@@ -16,12 +16,16 @@ import xarray as xr
 from mdpl.errors import SiteError
 from mdpl.sites.attributes import describe
 from mdpl.sites.qc import check_forcing, check_unit, stamp
-from mdpl.sites.site import FORCING, UNITS, Site
+from mdpl.sites.site import FORCING, UNITS, Site, dataset_of
 from mdpl.sites.solar import detect_utc_offset
 
 REQUIRED_FLUXES = ("Qle", "Qh")
-OPTIONAL_FLUXES = ("Rnet", "Qg", "GPP", "NEE", "Qle_cor", "Qh_cor")
+OPTIONAL_FLUXES = (
+    *("Rnet", "Qg", "GPP", "NEE", "Qle_cor", "Qh_cor"),
+    *("Qle_uc", "Qh_uc", "NEE_uc", "Qle_cor_uc", "Qh_cor_uc"),
+)
 
+_FLUXES = (*REQUIRED_FLUXES, *OPTIONAL_FLUXES)
 _STEPS = (1800, 3600)
 _SECONDS = {"seconds": 1, "minutes": 60, "hours": 3600, "days": 86400}
 _TIME_UNITS = re.compile(
@@ -70,17 +74,17 @@ def read_pair(met: Path, flux: Path) -> Site:
     """Read one tower, checked; values are those of the files, widened to float64.
 
     Forcing variables are those of `FORCING` (``Precip`` may be given as ``Rainf`` + ``Snowf``);
-    fluxes are Qle, Qh and, where present, Rnet, Qg, GPP, NEE, Qle_cor, Qh_cor, each with its
-    ``_qc``. Where one file covers more time than the other, both are cut to the shorter. The
-    time zone is the global attribute ``utc_offset`` where a file has it (PLUMBER2 has not),
-    otherwise found from the radiation (`mdpl.sites.solar.detect_utc_offset`).
+    fluxes are Qle, Qh and, where present, `OPTIONAL_FLUXES`, each with its ``_qc``. Where one file
+    covers more time than the other, both are cut to the shorter. The time zone is the global
+    attribute ``utc_offset`` where a file has it (PLUMBER2 has not), otherwise found from the
+    radiation (`mdpl.sites.solar.detect_utc_offset`).
 
     Raises:
         SiteError: unreadable file, variable missing, wrong unit, gap or impossible value in the
             forcing, irregular time axis, time axes that do not match, place unknown.
     """
     met, flux = Path(met), Path(flux)
-    met_file, flux_file = _read(met, FORCING), _read(flux, _with_qc())
+    met_file, flux_file = _read(met, _with_qc(FORCING)), _read(flux, _with_qc(_FLUXES))
     start, stop = _common_period(met_file, flux_file)
     forcing = _forcing(met_file)
     fluxes = _fluxes(flux_file)
@@ -105,6 +109,11 @@ def read_pair(met: Path, flux: Path) -> Site:
         fluxes=fluxes,
         attributes=attributes,
         sources={path.name: sha256(path) for path in (met, flux)},
+        forcing_qc={
+            name: met_file.values[f"{name}_qc"][np.isin(met_file.time, forcing["time"].values)]
+            for name in FORCING
+            if f"{name}_qc" in met_file.values
+        },
     )
 
 
@@ -137,8 +146,7 @@ def _pair(folder: Path, code: str, met: list[str], flux: list[str]) -> tuple[Pat
     return folder / f"{met[0]}_Met.nc", folder / f"{flux[0]}_Flux.nc"
 
 
-def _with_qc() -> tuple[str, ...]:
-    names = (*REQUIRED_FLUXES, *OPTIONAL_FLUXES)
+def _with_qc(names: Sequence[str]) -> tuple[str, ...]:
     return (*names, *(f"{name}_qc" for name in names))
 
 
@@ -315,7 +323,7 @@ def _forcing(met: _File) -> xr.Dataset:
     series = {name: _forcing_variable(met, name) for name in FORCING}
     for name, values in series.items():
         check_forcing(name, values, met.time, met.path.name)
-    return _dataset(series, met.time)
+    return dataset_of(series, met.time)
 
 
 def _forcing_variable(met: _File, name: str) -> np.ndarray:
@@ -342,24 +350,14 @@ def _fluxes(flux: _File) -> xr.Dataset:
                 "add it or leave the tower out"
             )
     series = {}
-    for name in (*REQUIRED_FLUXES, *OPTIONAL_FLUXES):
+    for name in _FLUXES:
         if name not in flux.values:
             continue
         check_unit(name, flux.units[name], flux.path.name)
         series[name] = flux.values[name]
         if f"{name}_qc" in flux.values:
             series[f"{name}_qc"] = flux.values[f"{name}_qc"]
-    return _dataset(series, flux.time)
-
-
-def _dataset(series: Mapping[str, np.ndarray], time: np.ndarray) -> xr.Dataset:
-    def unit(name: str) -> str:
-        return "1" if name.endswith("_qc") else UNITS[name.removesuffix("_cor")]
-
-    return xr.Dataset(
-        {name: ("time", values, {"units": unit(name)}) for name, values in series.items()},
-        coords={"time": ("time", time)},
-    )
+    return dataset_of(series, flux.time)
 
 
 def _common_period(met: _File, flux: _File) -> tuple[np.datetime64, np.datetime64]:

@@ -107,7 +107,7 @@ def check_unit(name: str, found: str | None, where: str) -> None:
     Raises:
         SiteError: naming the file, the variable, both units and what to do.
     """
-    base = name.removesuffix("_cor")
+    base = name.removesuffix("_uc").removesuffix("_cor")
     expected = UNITS[base]
     if found is None:
         return
