@@ -32,6 +32,7 @@ from mdpl.memory import give_back
 from mdpl.progress import Progress
 from mdpl.report import page
 from mdpl.runs import RunFolder, create, locked, open_run, writing
+from mdpl.sites.attribute_tables import read_attributes, with_attributes
 from mdpl.sites.catalogue import open_sites
 from mdpl.sites.qc import measured
 from mdpl.sites.site import Site
@@ -83,6 +84,8 @@ def open_job(config: Config) -> Job:
     named = None if chosen.codes is None else (*chosen.codes, *chosen.held_out)
     wanted = None if named is None else tuple(dict.fromkeys(named))
     sites = tuple(open_sites(chosen.folder, wanted))
+    if chosen.attributes is not None:
+        sites = tuple(with_attributes(sites, read_attributes(chosen.attributes)))
     codes = [s.code for s in sites]
     unknown = sorted(set(chosen.held_out) - set(codes))
     if unknown:
