@@ -74,6 +74,10 @@ def read_columns(path: Path, names: Sequence[str], skip: int) -> pd.DataFrame:
         )
     except (OSError, ValueError, UnicodeDecodeError, OverflowError, MemoryError) as error:
         raise SiteError(f"{path.name}: cannot be read as a table: {_short(error)}") from error
+    if not isinstance(frame.index, pd.RangeIndex):
+        raise SiteError(
+            f"{path.name}: the rows have more values than the head has names; mend the head"
+        )
     if len(frame) < 2:
         raise SiteError(f"{path.name}: expected rows of half-hours, found {len(frame)}")
     for name in frame.columns.difference(stamps):

@@ -82,7 +82,7 @@ def read_leaf_area(path: Path, code: str, time: np.ndarray) -> np.ndarray | None
     if not ((values >= 0) & (values <= 15)).all():
         raise SiteError(f"{path}: {code}: expected LAI from 0 to 15 in every row")
     if "date" in frame:
-        dates = pd.to_datetime(frame["date"], errors="coerce")
+        dates = pd.to_datetime(frame["date"].astype(str), format="%Y-%m-%d", errors="coerce")
         if dates.isna().any():
             raise SiteError(f"{path}: {code}: expected dates like 2016-05-01 in every row")
         stamps = dates.to_numpy().astype("datetime64[ns]")

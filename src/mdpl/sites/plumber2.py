@@ -32,6 +32,7 @@ _TIME_UNITS = re.compile(
     r"(?P<unit>second|minute|hour|day)s? since (?P<date>\d{4}-\d{1,2}-\d{1,2})"
     r"(?:[ T](?P<clock>\d{1,2}:\d{2}(?::\d{2})?)(?:\.0*)?)?"
 )
+_LONGEST_SECONDS = 1000 * 366 * 86400
 _CALENDARS = ("standard", "gregorian", "proleptic_gregorian")
 MISSING = -9999.0
 
@@ -181,18 +182,33 @@ def _time(nc: netCDF4.Dataset, path: Path) -> tuple[np.ndarray, int]:
         raise SiteError(f"{path.name}: expected a variable time; found none; is this PLUMBER2?")
     variable = nc.variables["time"]
     origin, seconds_a_unit = time_origin(variable, path)
-    raw = np.ma.filled(np.ma.asarray(variable[:]).ravel().astype(float), np.nan)
-    if raw.size < 2 or not np.isfinite(raw).all():
-        raise SiteError(
-            f"{path.name}: variable time: expected at least two time stamps without gaps, found "
-            f"{raw.size} with {int((~np.isfinite(raw)).sum())} missing; mend the time axis"
-        )
+    raw = time_numbers(variable, seconds_a_unit, path)
     stored = variable.dtype if variable.dtype.kind == "f" else np.dtype("f8")
     slack = 2 * float(np.spacing(np.abs(raw).max().astype(stored))) * seconds_a_unit
     seconds = np.rint(raw * seconds_a_unit).astype(np.int64)
     stamps = origin + seconds.astype("timedelta64[s]")
     step = _step(seconds, stamps, max(slack, 0.5), path)
     return stamps[0] + np.arange(raw.size) * np.timedelta64(step, "s").astype("m8[ns]"), step
+
+
+def time_numbers(variable: netCDF4.Variable, seconds_a_unit: int, path: Path) -> np.ndarray:
+    """The numbers of a time axis, in its own unit, shape (time,).
+
+    Raises:
+        SiteError: fewer than two, missing ones, no numbers, or some beyond a thousand years.
+    """
+    raw = np.ma.filled(np.ma.asarray(variable[:]).ravel().astype(float), np.nan)
+    if raw.size < 2 or not np.isfinite(raw).all():
+        raise SiteError(
+            f"{path.name}: variable time: expected at least two time stamps without gaps, found "
+            f"{raw.size} with {int((~np.isfinite(raw)).sum())} missing; mend the time axis"
+        )
+    if np.abs(raw).max() * seconds_a_unit > _LONGEST_SECONDS:
+        raise SiteError(
+            f"{path.name}: variable time: expected a date within a thousand years of the one in "
+            f"its units, found {np.abs(raw).max():g} {variable.units!r}; mend the time axis"
+        )
+    return raw
 
 
 def time_origin(variable: netCDF4.Variable, path: Path) -> tuple[np.datetime64, int]:

@@ -8,7 +8,7 @@ import netCDF4
 import numpy as np
 
 from mdpl.errors import SiteError
-from mdpl.sites.plumber2 import place_of, series_of, sha256, time_origin, unreadable
+from mdpl.sites.plumber2 import place_of, series_of, sha256, time_numbers, time_origin, unreadable
 from mdpl.sites.record import COMPANIONS, FLUXES, Record, on_axis, regular_axis
 from mdpl.sites.site import FORCING
 
@@ -63,9 +63,7 @@ def _read(
             raise SiteError(f"{path.name}: expected a variable time; found none")
         variable = nc.variables["time"]
         origin, seconds = time_origin(variable, path)
-        raw = np.ma.filled(np.ma.asarray(variable[:]).ravel().astype(float), np.nan)
-        if not np.isfinite(raw).all() or raw.size < 2:
-            raise SiteError(f"{path.name}: variable time: expected numbers without gaps")
+        raw = time_numbers(variable, seconds, path)
         whole = np.rint(raw * seconds / 60.0).astype("timedelta64[m]")
         present = [n for name in names for n in (name, f"{name}_qc") if n in nc.variables]
         values = {n: series_of(nc.variables[n], raw, path) for n in present}

@@ -41,6 +41,25 @@ def shares(record: Record) -> list[dict[str, str | float]]:
     return rows
 
 
+def place(record: Record) -> Iterator[Finding]:
+    """Where a tower stands and on what, without which little else can be checked."""
+    needed = ("latitude", "longitude", "elevation", "igbp")
+    lacking = [key for key in needed if key not in record.place]
+    if lacking:
+        yield Finding(
+            "place",
+            "fatal",
+            "",
+            f"{', '.join(lacking)} of the tower is not known; add it to the files, or to sites.csv "
+            "beside them",
+        )
+    at = [float(record.place.get(key, 0.0)) for key in ("latitude", "longitude")]
+    if not (abs(at[0]) <= 90 and abs(at[1]) <= 180):
+        yield Finding(
+            "place", "fatal", "", f"there is no latitude {at[0]:g} and longitude {at[1]:g}"
+        )
+
+
 def forcing_gaps(record: Record) -> Iterator[Finding]:
     """Forcing that is missing, wholly or here and there."""
     for name in FORCING:

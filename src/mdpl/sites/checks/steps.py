@@ -98,7 +98,7 @@ def steps(record: Record) -> Iterator[Finding]:
     next to it, so that a season that fits badly does not pass for one.
     """
     for level in LEVELS:
-        if not record.has(*({level.variable, "Tair", "Psurf"})):
+        if not record.has(*({level.variable, "Tair", "Psurf"})) or "latitude" not in record.place:
             continue
         found = _largest_step(level.daily(record))
         if found is None:

@@ -20,6 +20,7 @@ from mdpl.sites.checks.finding import Check
 CHECKS: tuple[Check, ...] = (
     axis.time_axis,
     axis.calendar,
+    completeness.place,
     completeness.forcing_gaps,
     completeness.measured_shares,
     ranges.stated_units,
