@@ -13,11 +13,11 @@ from matplotlib.figure import Figure
 
 from mdpl.report.land_figures import DPI
 from mdpl.report.land_fluxes import date_axis, headroom, say
-from mdpl.report.style import DEFAULT, FAINT, FLUX_COLOURS, INK, STYLE, number
+from mdpl.report.style import FAINT, FLUX_COLOURS, INK, STYLE, number
 from mdpl.runs import writing
 from mdpl.sites.checks.energy import balance
 from mdpl.sites.checks.examine import Examination
-from mdpl.sites.clock import clock_course, legal_offset
+from mdpl.sites.clock import clock_course, standard_offset
 from mdpl.sites.record import FLUXES, Record
 from mdpl.sites.site import FORCING
 from mdpl.sites.solar import cos_zenith
@@ -115,25 +115,18 @@ def _draw_radiation(axes: Axes, record: Record) -> None:
     axes.pcolormesh(
         edges, hours, table.T, cmap="inferno", vmin=0, vmax=max(high, 1.0), rasterized=True
     )
-    zone = _zone(record)
+    zone = standard_offset(record)
     if zone is not None:
         rise, fall = _daylight(record, zone)
         for edge in (rise, fall):
             axes.plot(date2num(record.days) + 0.5, edge, color="white", lw=1.0)
+    axes.set_facecolor("#c3c9d1")
     axes.set_ylim(0, 24)
     axes.set_yticks(range(0, 25, 6))
     axes.set_ylabel("Hour of the record's clock")
     axes.grid(False)
     axes.xaxis_date()
     date_axis(axes)
-
-
-def _zone(record: Record) -> float | None:
-    if "utc_offset" in record.place:
-        return float(record.place["utc_offset"])
-    if "latitude" not in record.place:
-        return None
-    return legal_offset(float(record.place["latitude"]), float(record.place["longitude"]))
 
 
 def _daylight(record: Record, zone: float) -> tuple[np.ndarray, np.ndarray]:
@@ -154,7 +147,7 @@ def _draw_clock(axes: Axes, record: Record) -> None:
     if not record.has("SWdown") or "latitude" not in record.place:
         say(axes, "no SWdown or no place")
         return
-    course, zone = clock_course(record), _zone(record)
+    course, zone = clock_course(record), standard_offset(record)
     axes.plot(
         course.day, course.utc_offset, marker="o", ms=3, lw=0.8, color=INK, label="16 days each"
     )
@@ -224,31 +217,24 @@ def _draw_months(axes: Axes, record: Record) -> None:
 
 
 def _draw_water(axes: Axes, record: Record) -> None:
-    axes.set_title("Water since the start")
     if not record.has("Precip", "Qle"):
+        axes.set_title("Water since the start")
         say(axes, "no Precip or no Qle")
         return
-    seconds = record.step_seconds
-    rain = np.nancumsum(record.series["Precip"]) * seconds
-    latent = record.series["Qle"]
-    out = np.nancumsum(latent) * seconds / _LATENT_HEAT
+    rain, latent = record.series["Precip"], record.series["Qle"]
+    both = np.isfinite(rain) & np.isfinite(latent)
+    share = "" if both.all() else f", {both.mean():.0%} of the steps"
+    axes.set_title(f"Water where both are known{share}")
     last = slice(record.steps_per_day - 1, None, record.steps_per_day)
-    axes.plot(record.time[last], rain[last], color=_RAIN, label=f"precipitation {rain[-1]:,.0f} mm")
-    axes.plot(
-        record.time[last],
-        out[last],
-        color=FLUX_COLOURS["Qle"],
-        label=f"evaporation {out[-1]:,.0f} mm",
-    )
+    for name, rate, colour in (
+        ("precipitation", rain, _RAIN),
+        ("evaporation", latent / _LATENT_HEAT, FLUX_COLOURS["Qle"]),
+    ):
+        total = np.cumsum(np.where(both, rate, 0.0)) * record.step_seconds
+        axes.plot(record.time[last], total[last], color=colour, label=f"{name} {total[-1]:,.0f} mm")
     axes.set_ylabel("Sum (mm)")
     headroom(axes, 0.14)
     axes.legend(loc="upper left", fontsize=7.5)
-    gaps = float(np.mean(~np.isfinite(latent)))
-    if gaps > 0.01:
-        axes.text(
-            0.98, 0.03, f"Qle has gaps ({gaps:.0%})", transform=axes.transAxes, ha="right",
-            fontsize=7.5, color=DEFAULT,
-        )  # fmt: skip
     date_axis(axes)
 
 

@@ -66,6 +66,15 @@ def clock_course(record: Record) -> ClockCourse:
     return ClockCourse(middle, offset, fit)
 
 
+def standard_offset(record: Record) -> float | None:
+    """Local standard time minus UTC, h: as the record says, else by law; None if unknown."""
+    if "utc_offset" in record.place:
+        return float(record.place["utc_offset"])
+    if not {"latitude", "longitude"} <= set(record.place):
+        return None
+    return legal_offset(float(record.place["latitude"]), float(record.place["longitude"]))
+
+
 @cache
 def legal_offset(latitude: float, longitude: float) -> float | None:
     """Standard time of a place minus UTC, h, as its law has it; None at sea.

@@ -18,6 +18,7 @@ from mdpl.sites.filling import (
     fill,
     global_co2,
     not_above_saturation,
+    runs,
 )
 from mdpl.sites.leaf_area import class_climatology
 from mdpl.sites.qc import check_forcing, stamp
@@ -196,11 +197,10 @@ def _leaf_area(
 def _too_long(record: Record, values: np.ndarray) -> np.ndarray:
     """Steps within gaps longer than `LONGEST_GAP_DAYS`; all of a variable that is not there."""
     missing = np.isnan(values)
-    edge = np.diff(np.concatenate(([0], missing.astype(np.int8), [0])))
     long = np.zeros_like(missing)
-    for begin, end in zip(np.flatnonzero(edge == 1), np.flatnonzero(edge == -1), strict=True):
-        if end - begin > LONGEST_GAP_DAYS * record.steps_per_day:
-            long[begin:end] = True
+    for begin, length in zip(*runs(missing), strict=True):
+        if length > LONGEST_GAP_DAYS * record.steps_per_day:
+            long[begin : begin + length] = True
     return long
 
 
@@ -210,10 +210,9 @@ def _refusal(record: Record, name: str, too_long: np.ndarray, values: np.ndarray
             f"{record.code}: expected forcing variable {name}; the record has none; add it or "
             "leave the tower out"
         )
-    edge = np.diff(np.concatenate(([0], too_long.astype(np.int8), [0])))
-    gaps = zip(np.flatnonzero(edge == 1), np.flatnonzero(edge == -1) - 1, strict=True)
+    days = record.time.astype("M8[D]")
     dates = ", ".join(
-        f"{record.time[a].astype('M8[D]')} to {record.time[b].astype('M8[D]')}" for a, b in gaps
+        f"{days[a]} to {days[a + n - 1]}" for a, n in zip(*runs(too_long), strict=True)
     )
     return (
         f"{record.code}: {name} is missing for more than {LONGEST_GAP_DAYS:g} days: {dates}; cut "

@@ -121,14 +121,19 @@ def not_above_saturation(
     return np.where(flag == 0, humidity, np.minimum(humidity, saturated))
 
 
+def runs(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Begin and length of every run of True."""
+    edge = np.diff(np.concatenate(([0], mask.astype(np.int8), [0])))
+    begin = np.flatnonzero(edge == 1)
+    return begin, np.flatnonzero(edge == -1) - begin
+
+
 def _short_gaps(missing: np.ndarray, longest: int) -> np.ndarray:
     """Gaps of at most so many steps that have values on both sides."""
-    edge = np.diff(np.concatenate(([0], missing.astype(np.int8), [0])))
-    begin, end = np.flatnonzero(edge == 1), np.flatnonzero(edge == -1)
     short = np.zeros_like(missing)
-    for a, b in zip(begin, end, strict=True):
-        if b - a <= longest and a > 0 and b < missing.size:
-            short[a:b] = True
+    for begin, length in zip(*runs(missing), strict=True):
+        if length <= longest and begin > 0 and begin + length < missing.size:
+            short[begin : begin + length] = True
     return short
 
 

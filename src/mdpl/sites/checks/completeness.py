@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from mdpl.sites.checks.finding import Finding
-from mdpl.sites.filling import LONGEST_GAP_DAYS, SYNTHESISABLE
+from mdpl.sites.filling import LONGEST_GAP_DAYS, SYNTHESISABLE, runs
 from mdpl.sites.record import FLUXES, Record
 from mdpl.sites.site import FORCING
 
@@ -129,10 +129,3 @@ def longest_run(mask: np.ndarray) -> tuple[int, int]:
         return 0, 0
     at = int(np.argmax(length))
     return int(begin[at]), int(length[at])
-
-
-def runs(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Begin and length of every run of True."""
-    edge = np.diff(np.concatenate(([0], mask.astype(np.int8), [0])))
-    begin = np.flatnonzero(edge == 1)
-    return begin, np.flatnonzero(edge == -1) - begin

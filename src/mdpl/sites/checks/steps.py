@@ -36,6 +36,12 @@ class Level:
     unit: str
     strength: float = 5.0
 
+    def said(self, size: float) -> str:
+        """A jump in words."""
+        if self.unit.startswith("log"):
+            return f"to {np.exp(size):.2f} times ({self.unit.removeprefix('log of the ')})"
+        return f"by {size:+.3g} ({self.unit})"
+
 
 def _mean(name: str) -> Callable[[Record], np.ndarray]:
     return lambda record: _day_mean(record, record.where_measured(name))
@@ -109,7 +115,7 @@ def steps(record: Record) -> Iterator[Finding]:
                 "step change",
                 "serious" if strength > 2 * level.strength else "warning",
                 level.variable,
-                f"{level.variable} jumps by {size:+.3g} ({level.unit}) about {record.days[day]} "
+                f"{level.variable} jumps {level.said(size)} about {record.days[day]} "
                 "and stays there: a sensor changed, moved or recalibrated; correct one part or "
                 "cut the record there",
                 record.days[day],

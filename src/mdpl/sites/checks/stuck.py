@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from mdpl.sites.checks.completeness import longest_run, runs
+from mdpl.sites.checks.completeness import longest_run
 from mdpl.sites.checks.finding import Finding
+from mdpl.sites.filling import runs
 from mdpl.sites.qc import stamp
 from mdpl.sites.record import Record
 

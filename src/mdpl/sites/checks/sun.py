@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from mdpl.sites.checks.finding import Finding
-from mdpl.sites.clock import ClockCourse, clock_course, legal_offset
+from mdpl.sites.clock import ClockCourse, clock_course, standard_offset
 from mdpl.sites.record import Record
 from mdpl.sites.solar import cos_zenith
 
@@ -24,7 +24,7 @@ def clock(record: Record) -> Iterator[Finding]:
     if not np.isfinite(course.typical):
         return
     yield from _jumps(course)
-    expected = _expected_offset(record)
+    expected = standard_offset(record)
     if expected is None:
         return
     off = course.typical - expected
@@ -172,18 +172,12 @@ def _lagged(a: np.ndarray, b: np.ndarray, steps: int) -> float:
     return float(np.corrcoef(x[good], y[good])[0, 1])
 
 
-def _expected_offset(record: Record) -> float | None:
-    if "utc_offset" in record.place:
-        return float(record.place["utc_offset"])
-    return legal_offset(float(record.place["latitude"]), float(record.place["longitude"]))
-
-
 def _located(record: Record) -> bool:
     return record.has("SWdown") and "latitude" in record.place and "longitude" in record.place
 
 
 def _sun(record: Record) -> np.ndarray:
-    expected = _expected_offset(record) or 0.0
+    expected = standard_offset(record) or 0.0
     latitude, longitude = float(record.place["latitude"]), float(record.place["longitude"])
     return cos_zenith(latitude, longitude, expected, record.time, record.step_seconds)
 
