@@ -9,7 +9,7 @@ BASE, CC-BY-4.0, doi:10.17190/AMF/1246149). Licences and citations: NOTICE.md of
 
 Forcing has no gaps: those of up to two hours are interpolated (qc 1), longer ones get the mean of
 the same time of day within seven days, or more where seven have none (qc 5); longwave radiation
-is synthesised instead (qc 101, see `clear_sky_longwave`), and so is leaf area, which neither file
+is synthesised instead (qc 101, see `mdpl.sites.filling`), and so is leaf area, which neither file
 has. Fluxes are never filled: qc 0 where measured, missing otherwise. FR-Hes keeps what passed the
 steady-state and turbulence test (SSITC 0 or 1); US-Tw3 keeps all that its investigators did, whose
 filter BASE data have been through: the test alone would leave little but days with strong wind.
@@ -27,13 +27,12 @@ import xarray as xr
 
 from mdpl.sites.attributes import describe, saturation_vapour_pressure, specific_humidity
 from mdpl.sites.catalogue import EMBEDDED
+from mdpl.sites.filling import SYNTHESISED, clear_sky_longwave, fill, not_above_saturation
 from mdpl.sites.plumber2_writing import write_pair
 from mdpl.sites.site import FORCING, UNITS, Site
-from mdpl.sites.solar import cos_zenith
 
 STEP = pd.Timedelta(minutes=30)
-SHORT_GAP = 4
-INTERPOLATED, STATISTICAL, SYNTHESISED = 1, 5, 101
+DAY = 48
 
 Place = dict[str, float | str]
 
@@ -147,7 +146,7 @@ def to_alma(raw: pd.DataFrame) -> pd.DataFrame:
     serves to compute it.
     """
     temperature = (raw["TA"] + 273.15).to_numpy()
-    pressure = fill(raw["PA"] * 1000.0, interpolate=True)[0].to_numpy()
+    pressure = fill((raw["PA"] * 1000.0).to_numpy(), DAY, interpolate=True)[0]
     vapour = raw["RH"].clip(1.0, 100.0).to_numpy() / 100.0 * saturation_vapour_pressure(temperature)
     return pd.DataFrame(
         {
@@ -207,69 +206,25 @@ def fill_forcing(forcing: pd.DataFrame, place: Place) -> tuple[pd.DataFrame, dic
     for name in forcing.columns:
         if name == "LWdown":
             continue
-        filled[name], flags[name] = fill(forcing[name], interpolate=name != "Precip")
-    saturated = specific_humidity(
-        saturation_vapour_pressure(filled["Tair"].to_numpy()), filled["Psurf"].to_numpy()
+        filled[name], flags[name] = fill(forcing[name].to_numpy(), DAY, name != "Precip")
+    filled["Qair"] = not_above_saturation(
+        filled["Qair"].to_numpy(),
+        flags["Qair"],
+        filled["Tair"].to_numpy(),
+        filled["Psurf"].to_numpy(),
     )
-    filled["Qair"] = filled["Qair"].where(flags["Qair"] == 0, filled["Qair"].clip(upper=saturated))
     missing = forcing["LWdown"].isna()
-    filled["LWdown"] = forcing["LWdown"].where(~missing, clear_sky_longwave(filled, place))
+    filled["LWdown"] = forcing["LWdown"].where(
+        ~missing,
+        clear_sky_longwave(
+            {name: filled[name].to_numpy() for name in ("SWdown", "Tair", "Qair", "Psurf")},
+            forcing.index.values,
+            1800,
+            place,
+        ),
+    )
     flags["LWdown"] = np.where(missing, SYNTHESISED, 0)
     return filled, flags
-
-
-def fill(series: pd.Series, interpolate: bool) -> tuple[pd.Series, np.ndarray]:
-    """Short gaps by straight lines, others by the mean of the same time of day nearby."""
-    missing = series.isna()
-    run = missing.groupby((missing != missing.shift()).cumsum()).transform("size")
-    short = missing & (run <= SHORT_GAP) & interpolate
-    lines = series.interpolate(limit_area="inside")
-    filled = series.where(~short, lines)
-    flags = np.where(short & lines.notna(), INTERPOLATED, 0)
-    by_day = series.to_numpy().reshape(-1, 48)
-    values = filled.to_numpy().copy()
-    for step in np.flatnonzero(np.isnan(values)):
-        values[step] = mean_nearby(by_day[:, step % 48], int(step) // 48)
-        flags[step] = STATISTICAL
-    return pd.Series(values, series.index), flags
-
-
-def mean_nearby(days: np.ndarray, day: int) -> float:
-    """Mean over the days around one, seven to either side or as many more as it takes."""
-    width = 7
-    while np.isnan(near := days[max(day - width, 0) : day + width + 1]).all():
-        width += 7
-    return float(np.nanmean(near))
-
-
-def clear_sky_longwave(forcing: pd.DataFrame, place: Place) -> np.ndarray:
-    """LWdown, W m-2: Brutsaert's clear sky plus clouds from the day's shortwave radiation.
-
-    Clear-sky emissivity 1.24 (e / T)^(1/7), e in hPa (Brutsaert 1975,
-    doi:10.1029/WR011i005p00742); with the cloud fraction c of the day it becomes c + (1 - c) of
-    that (Crawford & Duchon 1999, doi:10.1175/1520-0450(1999)038<0474:AIPFEF>2.0.CO;2), where c is
-    one minus the day's shortwave radiation over a clear day's, 0.75 of that outside the
-    atmosphere (Allen et al. 1998, FAO-56).
-    """
-    t, q, p = (forcing[name].to_numpy() for name in ("Tair", "Qair", "Psurf"))
-    vapour = 0.01 * p * q / (0.622 + 0.378 * q)
-    clear = 1.24 * (vapour / t) ** (1 / 7)
-    time = forcing.index.values
-    height = cos_zenith(
-        float(place["latitude"]), float(place["longitude"]), float(place["utc_offset"]), time, 1800
-    )
-    outside = 1361.0 * sun_distance_factor(time) * height
-    ratio = forcing["SWdown"].to_numpy().reshape(-1, 48).sum(axis=1) / (
-        0.75 * outside.reshape(-1, 48)
-    ).sum(axis=1)
-    cloud = np.repeat(np.clip(1.0 - ratio, 0.0, 1.0), 48)
-    return (cloud + (1 - cloud) * clear) * 5.670374e-8 * t**4
-
-
-def sun_distance_factor(time: np.ndarray) -> np.ndarray:
-    """Solar irradiance outside the atmosphere over its mean (FAO-56, eq. 23)."""
-    day = pd.DatetimeIndex(time).day_of_year.to_numpy()
-    return 1.0 + 0.033 * np.cos(2 * np.pi * day / 365.0)
 
 
 def as_dataset(frame: pd.DataFrame) -> xr.Dataset:

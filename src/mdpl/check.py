@@ -49,6 +49,11 @@ def examine(config: Config) -> Findings:
                 **{f"{flux} measured": round(share, 2) for flux, share in shares.items()},
             }
         )
+        if "filling" in site.attributes:
+            filling, leaves = (site.attributes[k] for k in ("filling", "LAI_source"))
+            notes.append(f"{site.code}: filled: {filling}; LAI: {leaves}")
+        if site.attributes.get("imputed", "nothing") != "nothing":
+            notes.append(f"{site.code}: imputed: {site.attributes['imputed']}")
         notes += [
             f"{site.code}: only {share:.0%} of {flux} is measured"
             for flux, share in shares.items()

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from mdpl import __version__
+from mdpl import __version__, cli_sites
 from mdpl.errors import MdplError, RunError
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ app = typer.Typer(
     add_completion=True,
     pretty_exceptions_enable=False,
 )
+app.add_typer(cli_sites.app, name="sites")
 _out = Console(soft_wrap=True)
 _err = Console(stderr=True, soft_wrap=True)
 

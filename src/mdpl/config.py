@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from mdpl.config_learning import AnySurrogateConfig, DayBlockConfig, GeneratorConfig
 from mdpl.errors import ConfigError
+from mdpl.sites.closure import FluxChoice
 
 
 class _Section(BaseModel):
@@ -23,15 +24,23 @@ class SitesConfig(_Section):
 
     folder: Path | None = Field(
         None,
-        description="folder of PLUMBER2 pairs (*_Met.nc, *_Flux.nc), relative to this file; "
+        description="folder of records (PLUMBER2, FLUXNET, AmeriFlux BASE, mapped tables), "
+        "relative to this file; "
         "null = the towers that come with MdPL",
     )
     codes: tuple[str, ...] | None = Field(None, description="tower codes; null = all in the folder")
     held_out: tuple[str, ...] = Field(
         (), description="towers nothing is learnt from, but which are given parameters and judged"
     )
-    flux: Literal["raw", "corrected"] = Field(
-        "raw", description="fluxes as measured, or corrected for energy-balance closure (*_cor)"
+    attributes: Path | None = Field(
+        None,
+        description="table (CSV) or folder of tables of soil, vegetation fractions and heights, "
+        "relative to this file; null = none",
+    )
+    flux: FluxChoice = Field(
+        "raw",
+        description="heat fluxes as measured (raw), corrected by the network (corrected: *_cor), "
+        "or the energy balance closed here: bowen_ratio, residual",
     )
 
 
@@ -167,7 +176,7 @@ class Config(_Section):
 
 
 def load(path: Path) -> Config:
-    """Read and check a configuration; a relative ``sites.folder`` is taken from the file's place.
+    """Read and check a configuration; relative paths of ``sites`` are taken from the file's place.
 
     Raises:
         ConfigError: the file is missing, not YAML, or does not describe a run; the message names
@@ -190,11 +199,9 @@ def load(path: Path) -> Config:
     except ValidationError as error:
         lines = "\n".join(f"  {line}" for line in _explain(error))
         raise ConfigError(f"{path}: this does not describe a run:\n{lines}") from error
-    folder = config.sites.folder
-    if folder is not None and not folder.is_absolute():
-        sites = config.sites.model_copy(update={"folder": (path.parent / folder).resolve()})
-        config = config.model_copy(update={"sites": sites})
-    return config
+    places = {"folder": config.sites.folder, "attributes": config.sites.attributes}
+    found = {key: (path.parent / place).resolve() for key, place in places.items() if place}
+    return config.model_copy(update={"sites": config.sites.model_copy(update=found)})
 
 
 def dump(config: Config) -> str:

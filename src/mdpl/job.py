@@ -20,6 +20,7 @@ from mdpl.lsm.matsiro.model import Matsiro
 from mdpl.lsm.matsiro.place import SupplyOptions
 from mdpl.lsm.model import ParameterSpace
 from mdpl.runs import RunFolder, load_dataset
+from mdpl.sites.attribute_tables import read_attributes, with_attributes
 from mdpl.sites.catalogue import open_sites
 from mdpl.sites.site import Site
 from mdpl.surrogate.windows import SiteTensors, build
@@ -73,6 +74,8 @@ def open_job(config: Config) -> Job:
     named = None if chosen.codes is None else (*chosen.codes, *chosen.held_out)
     wanted = None if named is None else tuple(dict.fromkeys(named))
     sites = tuple(open_sites(chosen.folder, wanted))
+    if chosen.attributes is not None:
+        sites = tuple(with_attributes(sites, read_attributes(chosen.attributes)))
     codes = [s.code for s in sites]
     unknown = sorted(set(chosen.held_out) - set(codes))
     if unknown:

@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 
-from mdpl.errors import ModelError, SiteError
+from mdpl.errors import ModelError
 from mdpl.evaluation.metrics import METRICS
 from mdpl.evaluation.periods import Periods, split
 from mdpl.evaluation.resolution import RESOLUTIONS, Coverage, sample
+from mdpl.sites.closure import FluxChoice, choose
 from mdpl.sites.qc import measured
 from mdpl.sites.site import Site
 
 COLUMNS = ("site", "pft", "model", "flux", "resolution", "period", "metric", "value", "n")
 GAIN_COLUMNS = ("site", "pft", "model", "flux", "resolution", "period", "dRMSE", "dR")
 
-Variant = Literal["raw", "corrected"]
-"""Fluxes as measured, or corrected for energy-balance closure (``<flux>_cor``)."""
+Variant = FluxChoice
+"""Fluxes as measured, or with the energy balance closed in one of several ways."""
 
 CALIBRATION, VALIDATION = 1, 2
 """Codes of ``period`` in an observation dataset."""
@@ -51,7 +51,7 @@ def score(
 
     Raises:
         ModelError: the simulation lacks a flux, or has another time axis.
-        SiteError: corrected fluxes were asked for and the tower has none.
+        SiteError: the tower lacks what the variant is made of.
     """
     _check_simulation(site, model_name, simulation, fluxes)
     observed = observations(site, fluxes, variant, periods)
@@ -117,14 +117,14 @@ def observations(
         attributes ``site pft variant split``. Fluxes the tower lacks are left out.
 
     Raises:
-        SiteError: corrected fluxes were asked for and the tower has none.
+        SiteError: the tower lacks what the variant is made of.
     """
     periods = periods or split(site.time)
     data: dict[str, tuple[str, np.ndarray, dict[str, str]]] = {}
     for flux in fluxes:
         if flux not in site.fluxes:
             continue
-        values = _variant(site, flux, variant)
+        values = choose(site, flux, variant)
         counts = measured(site, flux) & np.isfinite(values)
         units = str(site.fluxes[flux].attrs.get("units", ""))
         data[flux] = ("time", values, {"units": units})
@@ -165,19 +165,6 @@ def _score_flux(
         for name, metric in METRICS.items():
             rows.append((name, metric(pairs["m"], pairs["o"]), len(pairs), resolution))
     return rows
-
-
-def _variant(site: Site, flux: str, variant: Variant) -> np.ndarray:
-    """Observed values; the corrected ones keep the quality flags of the raw flux."""
-    if variant == "raw" or flux not in ("Qle", "Qh"):
-        return np.asarray(site.fluxes[flux].values, dtype=float)
-    name = f"{flux}_cor"
-    if name not in site.fluxes:
-        raise SiteError(
-            f"site {site.code}: expected {name} for the energy-balance corrected variant, "
-            f"found only {', '.join(map(str, site.fluxes.data_vars))}; use the raw variant"
-        )
-    return np.asarray(site.fluxes[name].values, dtype=float)
 
 
 def _check_simulation(

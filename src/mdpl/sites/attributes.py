@@ -77,6 +77,8 @@ Properties of the vegetation and the climate only: longitude, latitude and instr
 a tower rather than describe it, and would be learnt by heart.
 """
 
+SOIL_ATTRIBUTES = frozenset({"sand", "silt", "clay", "bulk_density", "soil_carbon", "soil_depth"})
+
 SKEWED = frozenset({"canopy_height", "Precip_annual", "VPD_mean", "aridity", "LAI_mean", "LAI_max"})
 """Positive attributes whose differences count by ratio: a generator sees their logarithm."""
 
@@ -211,8 +213,13 @@ def aridity(forcing: xr.Dataset) -> float:
 
 
 def numeric(site: Site) -> dict[str, float]:
-    """The numbers of a tower a generator sees, in the order of `GENERATOR_ATTRIBUTES`."""
-    return {name: float(site.attributes[name]) for name in GENERATOR_ATTRIBUTES}
+    """The numbers of a tower a generator sees, in the order of `GENERATOR_ATTRIBUTES`.
+
+    Soil and vegetation fractions of a user's tables follow (see
+    `mdpl.sites.attribute_tables.with_attributes`, which gives all towers the same).
+    """
+    more = sorted(n for n in site.attributes if n in SOIL_ATTRIBUTES or n.startswith("pft_"))
+    return {name: float(site.attributes[name]) for name in (*GENERATOR_ATTRIBUTES, *more)}
 
 
 def _heights(place: Mapping[str, float | str]) -> dict[str, float | str]:

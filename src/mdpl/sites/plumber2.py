@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,18 +16,23 @@ import xarray as xr
 from mdpl.errors import SiteError
 from mdpl.sites.attributes import describe
 from mdpl.sites.qc import check_forcing, check_unit, stamp
-from mdpl.sites.site import FORCING, UNITS, Site
+from mdpl.sites.site import FORCING, UNITS, Site, dataset_of
 from mdpl.sites.solar import detect_utc_offset
 
 REQUIRED_FLUXES = ("Qle", "Qh")
-OPTIONAL_FLUXES = ("Rnet", "Qg", "GPP", "NEE", "Qle_cor", "Qh_cor")
+OPTIONAL_FLUXES = (
+    *("Rnet", "Qg", "GPP", "NEE", "Qle_cor", "Qh_cor"),
+    *("Qle_uc", "Qh_uc", "NEE_uc", "Qle_cor_uc", "Qh_cor_uc"),
+)
 
+_FLUXES = (*REQUIRED_FLUXES, *OPTIONAL_FLUXES)
 _STEPS = (1800, 3600)
 _SECONDS = {"seconds": 1, "minutes": 60, "hours": 3600, "days": 86400}
 _TIME_UNITS = re.compile(
     r"(?P<unit>second|minute|hour|day)s? since (?P<date>\d{4}-\d{1,2}-\d{1,2})"
     r"(?:[ T](?P<clock>\d{1,2}:\d{2}(?::\d{2})?)(?:\.0*)?)?"
 )
+_LONGEST_SECONDS = 1000 * 366 * 86400
 _CALENDARS = ("standard", "gregorian", "proleptic_gregorian")
 MISSING = -9999.0
 
@@ -69,17 +75,17 @@ def read_pair(met: Path, flux: Path) -> Site:
     """Read one tower, checked; values are those of the files, widened to float64.
 
     Forcing variables are those of `FORCING` (``Precip`` may be given as ``Rainf`` + ``Snowf``);
-    fluxes are Qle, Qh and, where present, Rnet, Qg, GPP, NEE, Qle_cor, Qh_cor, each with its
-    ``_qc``. Where one file covers more time than the other, both are cut to the shorter. The
-    time zone is the global attribute ``utc_offset`` where a file has it (PLUMBER2 has not),
-    otherwise found from the radiation (`mdpl.sites.solar.detect_utc_offset`).
+    fluxes are Qle, Qh and, where present, `OPTIONAL_FLUXES`, each with its ``_qc``. Where one file
+    covers more time than the other, both are cut to the shorter. The time zone is the global
+    attribute ``utc_offset`` where a file has it (PLUMBER2 has not), otherwise found from the
+    radiation (`mdpl.sites.solar.detect_utc_offset`).
 
     Raises:
         SiteError: unreadable file, variable missing, wrong unit, gap or impossible value in the
             forcing, irregular time axis, time axes that do not match, place unknown.
     """
     met, flux = Path(met), Path(flux)
-    met_file, flux_file = _read(met, FORCING), _read(flux, _with_qc())
+    met_file, flux_file = _read(met, _with_qc(FORCING)), _read(flux, _with_qc(_FLUXES))
     start, stop = _common_period(met_file, flux_file)
     forcing = _forcing(met_file)
     fluxes = _fluxes(flux_file)
@@ -103,7 +109,12 @@ def read_pair(met: Path, flux: Path) -> Site:
         forcing=forcing,
         fluxes=fluxes,
         attributes=attributes,
-        sources={path.name: _sha256(path) for path in (met, flux)},
+        sources={path.name: sha256(path) for path in (met, flux)},
+        forcing_qc={
+            name: met_file.values[f"{name}_qc"][np.isin(met_file.time, forcing["time"].values)]
+            for name in FORCING
+            if f"{name}_qc" in met_file.values
+        },
     )
 
 
@@ -136,21 +147,26 @@ def _pair(folder: Path, code: str, met: list[str], flux: list[str]) -> tuple[Pat
     return folder / f"{met[0]}_Met.nc", folder / f"{flux[0]}_Flux.nc"
 
 
-def _with_qc() -> tuple[str, ...]:
-    names = (*REQUIRED_FLUXES, *OPTIONAL_FLUXES)
+def _with_qc(names: Sequence[str]) -> tuple[str, ...]:
     return (*names, *(f"{name}_qc" for name in names))
 
 
 def _read(path: Path, names: Sequence[str]) -> _File:
     """The named variables of a file (those it has; Rainf and Snowf too if Precip is asked)."""
     wanted = [*names, *(("Rainf", "Snowf") if "Precip" in names else ())]
+    with unreadable(path), netCDF4.Dataset(path) as nc:
+        time, step = _time(nc, path)
+        present = [name for name in wanted if name in nc.variables]
+        values = {name: series_of(nc.variables[name], time, path) for name in present}
+        units = {name: getattr(nc.variables[name], "units", None) for name in present}
+        return _File(path, values, units, time, step, place_of(nc))
+
+
+@contextmanager
+def unreadable(path: Path) -> Iterator[None]:
+    """Turn what the NetCDF library says against a file into words a user can act on."""
     try:
-        with netCDF4.Dataset(path) as nc:
-            time, step = _time(nc, path)
-            present = [name for name in wanted if name in nc.variables]
-            values = {name: _series(nc.variables[name], time, path) for name in present}
-            units = {name: getattr(nc.variables[name], "units", None) for name in present}
-            return _File(path, values, units, time, step, _read_place(nc))
+        yield
     except FileNotFoundError as error:
         raise SiteError(f"{path}: expected a NetCDF file; there is none") from error
     except (OSError, RuntimeError) as error:
@@ -165,13 +181,8 @@ def _time(nc: netCDF4.Dataset, path: Path) -> tuple[np.ndarray, int]:
     if "time" not in nc.variables:
         raise SiteError(f"{path.name}: expected a variable time; found none; is this PLUMBER2?")
     variable = nc.variables["time"]
-    origin, seconds_a_unit = _origin(variable, path)
-    raw = np.ma.filled(np.ma.asarray(variable[:]).ravel().astype(float), np.nan)
-    if raw.size < 2 or not np.isfinite(raw).all():
-        raise SiteError(
-            f"{path.name}: variable time: expected at least two time stamps without gaps, found "
-            f"{raw.size} with {int((~np.isfinite(raw)).sum())} missing; mend the time axis"
-        )
+    origin, seconds_a_unit = time_origin(variable, path)
+    raw = time_numbers(variable, seconds_a_unit, path)
     stored = variable.dtype if variable.dtype.kind == "f" else np.dtype("f8")
     slack = 2 * float(np.spacing(np.abs(raw).max().astype(stored))) * seconds_a_unit
     seconds = np.rint(raw * seconds_a_unit).astype(np.int64)
@@ -180,7 +191,27 @@ def _time(nc: netCDF4.Dataset, path: Path) -> tuple[np.ndarray, int]:
     return stamps[0] + np.arange(raw.size) * np.timedelta64(step, "s").astype("m8[ns]"), step
 
 
-def _origin(variable: netCDF4.Variable, path: Path) -> tuple[np.datetime64, int]:
+def time_numbers(variable: netCDF4.Variable, seconds_a_unit: int, path: Path) -> np.ndarray:
+    """The numbers of a time axis, in its own unit, shape (time,).
+
+    Raises:
+        SiteError: fewer than two, missing ones, no numbers, or some beyond a thousand years.
+    """
+    raw = np.ma.filled(np.ma.asarray(variable[:]).ravel().astype(float), np.nan)
+    if raw.size < 2 or not np.isfinite(raw).all():
+        raise SiteError(
+            f"{path.name}: variable time: expected at least two time stamps without gaps, found "
+            f"{raw.size} with {int((~np.isfinite(raw)).sum())} missing; mend the time axis"
+        )
+    if np.abs(raw).max() * seconds_a_unit > _LONGEST_SECONDS:
+        raise SiteError(
+            f"{path.name}: variable time: expected a date within a thousand years of the one in "
+            f"its units, found {np.abs(raw).max():g} {variable.units!r}; mend the time axis"
+        )
+    return raw
+
+
+def time_origin(variable: netCDF4.Variable, path: Path) -> tuple[np.datetime64, int]:
     units = str(getattr(variable, "units", "")).strip()
     calendar = str(getattr(variable, "calendar", "standard")).lower()
     if calendar not in _CALENDARS:
@@ -235,8 +266,17 @@ def _step(seconds: np.ndarray, stamps: np.ndarray, slack: float, path: Path) -> 
     return step
 
 
-def _series(variable: netCDF4.Variable, time: np.ndarray, path: Path) -> np.ndarray:
-    """A variable as float64 (time,), NaN where missing; other dimensions must be of length 1."""
+def series_of(variable: netCDF4.Variable, time: np.ndarray, path: Path) -> np.ndarray:
+    """A variable as float64 (time,), NaN where missing; other dimensions must be of length 1.
+
+    Raises:
+        SiteError: other dimensions, or no numbers.
+    """
+    if variable.dtype == str or variable.dtype.kind not in "iuf":
+        raise SiteError(
+            f"{path.name}: variable {variable.name}: expected numbers, found type "
+            f"{variable.dtype}; write it as a float"
+        )
     values = np.ma.filled(np.ma.asarray(variable[:]).astype(np.float64), np.nan)
     if "time" not in variable.dimensions or values.size != time.size:
         raise SiteError(
@@ -249,7 +289,7 @@ def _series(variable: netCDF4.Variable, time: np.ndarray, path: Path) -> np.ndar
     return values
 
 
-def _read_place(nc: netCDF4.Dataset) -> dict[str, float | str]:
+def place_of(nc: netCDF4.Dataset) -> dict[str, float | str]:
     """What a file says of the place, from its scalar variables or else its attributes."""
     numbers = ("latitude", "longitude", "elevation", "reference_height", "canopy_height")
     place: dict[str, float | str] = {}
@@ -299,7 +339,7 @@ def _forcing(met: _File) -> xr.Dataset:
     series = {name: _forcing_variable(met, name) for name in FORCING}
     for name, values in series.items():
         check_forcing(name, values, met.time, met.path.name)
-    return _dataset(series, met.time)
+    return dataset_of(series, met.time)
 
 
 def _forcing_variable(met: _File, name: str) -> np.ndarray:
@@ -326,24 +366,14 @@ def _fluxes(flux: _File) -> xr.Dataset:
                 "add it or leave the tower out"
             )
     series = {}
-    for name in (*REQUIRED_FLUXES, *OPTIONAL_FLUXES):
+    for name in _FLUXES:
         if name not in flux.values:
             continue
         check_unit(name, flux.units[name], flux.path.name)
         series[name] = flux.values[name]
         if f"{name}_qc" in flux.values:
             series[f"{name}_qc"] = flux.values[f"{name}_qc"]
-    return _dataset(series, flux.time)
-
-
-def _dataset(series: Mapping[str, np.ndarray], time: np.ndarray) -> xr.Dataset:
-    def unit(name: str) -> str:
-        return "1" if name.endswith("_qc") else UNITS[name.removesuffix("_cor")]
-
-    return xr.Dataset(
-        {name: ("time", values, {"units": unit(name)}) for name, values in series.items()},
-        coords={"time": ("time", time)},
-    )
+    return dataset_of(series, flux.time)
 
 
 def _common_period(met: _File, flux: _File) -> tuple[np.datetime64, np.datetime64]:
@@ -366,6 +396,6 @@ def _common_period(met: _File, flux: _File) -> tuple[np.datetime64, np.datetime6
     return first, last
 
 
-def _sha256(path: Path) -> str:
+def sha256(path: Path) -> str:
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()

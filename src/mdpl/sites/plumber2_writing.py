@@ -10,7 +10,7 @@ import numpy as np
 
 from mdpl.sites.plumber2 import MISSING
 from mdpl.sites.qc import stamp
-from mdpl.sites.site import UNITS, Site
+from mdpl.sites.site import Site, unit_of
 
 
 def write_pair(
@@ -26,7 +26,7 @@ def write_pair(
 
     Args:
         folder: existing folder; files are named ``<CODE>_<first year>-<last year>_<network>``.
-        forcing_qc: name -> flags, shape (time,), 0 = measured.
+        forcing_qc: name -> flags, shape (time,), 0 = measured; None takes the site's.
         notes: global attributes, such as a licence or a reference.
         dtype: ``f8`` loses nothing; ``f4`` is what PLUMBER2 itself has.
 
@@ -37,7 +37,7 @@ def write_pair(
     stem = f"{site.code}_{years[0]}-{years[1]}_{network}"
     met, flux = Path(folder) / f"{stem}_Met.nc", Path(folder) / f"{stem}_Flux.nc"
     forcing = {str(n): v.values for n, v in site.forcing.data_vars.items()}
-    flags = {f"{name}_qc": values for name, values in (forcing_qc or {}).items()}
+    flags = {f"{name}_qc": values for name, values in (forcing_qc or site.forcing_qc).items()}
     observed = {str(n): v.values for n, v in site.fluxes.data_vars.items()}
     _write(met, site, {**forcing, **flags}, notes or {}, dtype)
     _write(flux, site, observed, notes or {}, dtype)
@@ -64,7 +64,7 @@ def _write(
                 complevel=9,
                 fill_value=-9999,
             )
-            variable.units = "1" if name.endswith("_qc") else UNITS[name.removesuffix("_cor")]
+            variable.units = unit_of(name)
             variable[:] = np.where(np.isfinite(values), values, MISSING).reshape(-1, 1, 1)
         for name in ("latitude", "longitude", "elevation", "reference_height", "canopy_height"):
             nc.createVariable(name, "f8", ("y", "x"))[:] = float(site.attributes[name])

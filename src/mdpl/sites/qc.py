@@ -107,7 +107,7 @@ def check_unit(name: str, found: str | None, where: str) -> None:
     Raises:
         SiteError: naming the file, the variable, both units and what to do.
     """
-    base = name.removesuffix("_cor")
+    base = name.removesuffix("_uc").removesuffix("_cor")
     expected = UNITS[base]
     if found is None:
         return
@@ -152,21 +152,22 @@ def check_forcing(name: str, values: np.ndarray, time: np.ndarray, where: str) -
         raise SiteError(
             f"{where}: variable {name}: expected {limits.lower:g} to {limits.upper:g} "
             f"{UNITS[name]}, found {outside.sum()} of {values.size} values outside, the first at "
-            f"{stamp(time[outside][0])} ({values[outside][0]:g}); {_advice(limits, values)}"
+            f"{stamp(time[outside][0])} ({values[outside][0]:g}); {advice(limits, values)}"
         )
 
 
-def stamp(moment: np.datetime64) -> str:
-    """A time for a message, to the second: ``2005-01-01 00:30:00``."""
-    return str(np.datetime_as_string(moment, unit="s")).replace("T", " ")
-
-
-def _advice(limits: PhysicalRange, values: np.ndarray) -> str:
+def advice(limits: PhysicalRange, values: np.ndarray) -> str:
+    """What to do about values outside, by the unit they betray."""
     low, high = values.min(), values.max()
     for guise in limits.guises:
         if guise.low <= low and high <= guise.high:
             return guise.advice
     return "mend or remove these values"
+
+
+def stamp(moment: np.datetime64) -> str:
+    """A time for a message, to the second: ``2005-01-01 00:30:00``."""
+    return str(np.datetime_as_string(moment, unit="s")).replace("T", " ")
 
 
 def _tokens(unit: str) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import xarray as xr
@@ -30,6 +30,21 @@ UNITS = {
 }
 
 
+def unit_of(name: str) -> str:
+    """Unit of a variable by name: ``Qle_cor``, ``Qle_uc`` are in that of Qle, flags in none."""
+    if name.endswith("_qc"):
+        return "1"
+    return UNITS[name.removesuffix("_uc").removesuffix("_cor")]
+
+
+def dataset_of(series: Mapping[str, np.ndarray], time: np.ndarray) -> xr.Dataset:
+    """Series (time,) as a dataset with the units of their names."""
+    return xr.Dataset(
+        {name: ("time", values, {"units": unit_of(name)}) for name, values in series.items()},
+        coords={"time": ("time", time)},
+    )
+
+
 @dataclass(frozen=True)
 class Site:
     """A flux tower.
@@ -38,10 +53,12 @@ class Site:
         code: tower code, such as ``DE-Tha``.
         forcing: dims ``(time,)``, float64, the variables of `FORCING` without NaN, in `UNITS`.
         fluxes: dims ``(time,)``, same time axis; observed ``Qle``, ``Qh`` and, where the tower
-            has them, ``Rnet Qg GPP NEE`` and ``Qle_cor Qh_cor``, float64 with NaN where missing;
+            has them, ``Rnet Qg GPP NEE``, ``Qle_cor Qh_cor`` and random uncertainties
+            ``<flux>_uc``, float64 with NaN where missing;
             each may have its ``<name>_qc`` (float64, 0 = measured, > 0 = filled).
         attributes: numbers and texts known of the place (see `mdpl.sites.attributes`).
         sources: where the data come from, for provenance: file name -> sha256.
+        forcing_qc: forcing variable -> its flags, shape (time,), where the files have them.
 
     Time is local standard time and the stamp is the start of the interval (PLUMBER2).
     """
@@ -51,6 +68,7 @@ class Site:
     fluxes: xr.Dataset
     attributes: Mapping[str, float | str]
     sources: Mapping[str, str]
+    forcing_qc: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     @property
     def time(self) -> np.ndarray:
