@@ -179,12 +179,12 @@ def _ensemble(job: Job, folder: RunFolder, progress: Progress, counts: dict[str,
         todo = [s for s in job.sites if not _simulation(folder, "default", s.code).exists()]
         task.advance(len(job.sites) - len(todo))
         for site, run in zip(todo, job.model.simulate_each(todo, [None] * len(todo)), strict=True):
-            _save(run, _simulation(folder, "default", site.code))
+            save_series(run, _simulation(folder, "default", site.code))
             counts["lsm_runs"] += 1
             task.advance(1)
     observed = {site.code: _observe(job, site) for site in job.sites}
     for code, dataset in observed.items():
-        _save(dataset, folder / f"observations/{code}.nc")
+        save_series(dataset, folder / f"observations/{code}.nc")
     folder.write("sites.json", _describe_sites(job))
     plan = Plan(
         job.space,
@@ -233,7 +233,7 @@ def _calibrate(job: Job, folder: RunFolder, progress: Progress, counts: dict[str
     seen_by_surrogate = tensors(job, folder)
     towers = []
     for site in job.training:
-        observed = _load(folder / f"observations/{site.code}.nc")
+        observed = load_series(folder / f"observations/{site.code}.nc")
         inside = scoring.masks(observed)["calibration"]
         towers.append(
             TowerObservations(
@@ -263,7 +263,7 @@ def _calibrate(job: Job, folder: RunFolder, progress: Progress, counts: dict[str
             continue
         guess = surrogate.predict(seen_by_surrogate[site.code], found.unit[site.code])
         series = {task: ("time", guess[:, i]) for i, task in enumerate(surrogate.tasks)}
-        rows.append(_score(job, site, "surrogate", xr.Dataset(series, {"time": site.time})))
+        rows.append(score(job, site, "surrogate", xr.Dataset(series, {"time": site.time})))
     every = pd.concat(rows)
     native = every[(every["metric"] == "rmse") & (every["resolution"] == "native")]
     promised = native.rename(columns={"value": "rmse"})[["site", "flux", "period", "rmse"]]
@@ -276,7 +276,7 @@ def _evaluate(job: Job, folder: RunFolder, progress: Progress, counts: dict[str,
     todo = [
         s
         for s in job.sites
-        if s.code in learnt and not _made_from(_simulation(folder, "mdpl", s.code), learnt[s.code])
+        if s.code in learnt and not made_from(_simulation(folder, "mdpl", s.code), learnt[s.code])
     ]
     values = [
         job.model.parameters.complete(
@@ -288,11 +288,11 @@ def _evaluate(job: Job, folder: RunFolder, progress: Progress, counts: dict[str,
         for site, simulated in zip(todo, job.model.simulate_each(todo, values), strict=True):
             _check_learnt(simulated, site, learnt[site.code])
             told = simulated.assign_attrs(parameters=learnt[site.code].to_json())
-            _save(told, _simulation(folder, "mdpl", site.code))
+            save_series(told, _simulation(folder, "mdpl", site.code))
             counts["lsm_runs"] += 1
             task.advance(1)
     tables = [
-        _score(job, site, name, _load(_simulation(folder, name, site.code)))
+        score(job, site, name, load_series(_simulation(folder, name, site.code)))
         for site in job.sites
         for name in ("default", "mdpl")
         if name == "default" or site.code in learnt
@@ -321,13 +321,14 @@ def tensors(job: Job, folder: RunFolder) -> dict[str, SiteTensors]:
     names = list(dict.fromkeys((*job.config.tasks, *STATE)))
     made = {}
     for site in job.sites:
-        reference = _load(_simulation(folder, "default", site.code))[names]
+        reference = load_series(_simulation(folder, "default", site.code))[names]
         default = job.space.to_unit(job.space.defaults(site.attributes))
         made[site.code] = build(site, reference, default, job.config.tasks)
     return made
 
 
-def _score(job: Job, site: Site, name: str, simulation: xr.Dataset) -> pd.DataFrame:
+def score(job: Job, site: Site, name: str, simulation: xr.Dataset) -> pd.DataFrame:
+    """Rows of ``scores.csv`` of one simulation."""
     fluxes = [f for f in JUDGED if f in site.fluxes and f in simulation]
     return scoring.score(
         site,
@@ -390,7 +391,8 @@ def _simulation(folder: RunFolder, model: str, code: str) -> Path:
     return folder / f"simulations/{model}/{code}.nc"
 
 
-def _save(dataset: xr.Dataset, path: Path) -> None:
+def save_series(dataset: xr.Dataset, path: Path) -> None:
+    """Write a dataset whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.part")
     compressed = {name: {"zlib": True, "complevel": 1} for name in dataset.data_vars}
@@ -398,7 +400,12 @@ def _save(dataset: xr.Dataset, path: Path) -> None:
     temporary.replace(path)
 
 
-def _load(path: Path) -> xr.Dataset:
+def load_series(path: Path) -> xr.Dataset:
+    """Read a dataset of the run folder into memory.
+
+    Raises:
+        RunError: it is missing or damaged.
+    """
     try:
         with xr.open_dataset(path) as dataset:
             return dataset.load()
@@ -408,5 +415,6 @@ def _load(path: Path) -> xr.Dataset:
         raise RunError(f"{path}: damaged ({error}); delete it and run its stage again") from error
 
 
-def _made_from(path: Path, parameters: pd.Series) -> bool:
-    return path.exists() and _load(path).attrs.get("parameters") == parameters.to_json()
+def made_from(path: Path, parameters: pd.Series) -> bool:
+    """Whether a simulation is there and was made with these parameters."""
+    return path.exists() and load_series(path).attrs.get("parameters") == parameters.to_json()

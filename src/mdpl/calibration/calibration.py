@@ -23,13 +23,19 @@ class Calibration:
         unit: tower code -> point in the unit cube of ``space``, (parameter,).
         defaults: tower code -> default values, physical, (parameter,).
         models_trained: networks trained on the way.
+        lsm_runs: land-model runs that the learning itself made.
+        seconds: that it took.
+        objective: Eq. 2 at the parameters learnt, from the land model itself; NaN if not known.
     """
 
     method: str
     space: ParameterSpace
     unit: Mapping[str, np.ndarray]
     defaults: Mapping[str, np.ndarray]
-    models_trained: int
+    models_trained: int = 0
+    lsm_runs: int = 0
+    seconds: float = 0.0
+    objective: float = float("nan")
 
     def values(self, code: str) -> np.ndarray:
         """Learnt values of a tower in physical units, (parameter,)."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -27,6 +28,8 @@ def calibrate(
 ) -> Calibration:
     """Train g_z on some towers and apply it to all.
 
+    No run of the land model is made here: those of the ensemble are its stage's.
+
     Args:
         space: parameters that are free.
         sites: towers to give parameters to; free parameters (``config.kind``) exist only at
@@ -34,6 +37,7 @@ def calibrate(
         towers: what the generator may learn from.
         folder: for checkpoints, history and the trained generator.
     """
+    begin = time.monotonic()
     generator, _ = train(surrogate, towers, config, folder=folder, progress=progress)
     save_generator(generator, config, folder / "generator.eqx")
     known = {tower.tensors.code for tower in towers}
@@ -45,7 +49,8 @@ def calibrate(
         )
         for site in given
     }
-    return Calibration("mdpl", space, unit, defaults, models_trained=1)
+    seconds = time.monotonic() - begin
+    return Calibration("mdpl", space, unit, defaults, models_trained=1, seconds=seconds)
 
 
 def describe(site: Site) -> Mapping[str, float | str]:

@@ -15,7 +15,7 @@ import xarray as xr
 from mdpl.errors import SiteError
 from mdpl.sites.attributes import describe
 from mdpl.sites.qc import check_forcing, check_unit, stamp
-from mdpl.sites.site import FORCING, UNITS, Site
+from mdpl.sites.site import FORCING, UNITS, Site, unit_of
 from mdpl.sites.solar import detect_utc_offset
 
 REQUIRED_FLUXES = ("Qle", "Qh")
@@ -70,16 +70,16 @@ def read_pair(met: Path, flux: Path) -> Site:
 
     Forcing variables are those of `FORCING` (``Precip`` may be given as ``Rainf`` + ``Snowf``);
     fluxes are Qle, Qh and, where present, Rnet, Qg, GPP, NEE, Qle_cor, Qh_cor, each with its
-    ``_qc``. Where one file covers more time than the other, both are cut to the shorter. The
-    time zone is the global attribute ``utc_offset`` where a file has it (PLUMBER2 has not),
-    otherwise found from the radiation (`mdpl.sites.solar.detect_utc_offset`).
+    ``_qc`` and ``_uc``. Where one file covers more time than the other, both are cut to the
+    shorter. The time zone is the global attribute ``utc_offset`` where a file has it (PLUMBER2
+    has not), otherwise found from the radiation (`mdpl.sites.solar.detect_utc_offset`).
 
     Raises:
         SiteError: unreadable file, variable missing, wrong unit, gap or impossible value in the
             forcing, irregular time axis, time axes that do not match, place unknown.
     """
     met, flux = Path(met), Path(flux)
-    met_file, flux_file = _read(met, FORCING), _read(flux, _with_qc())
+    met_file, flux_file = _read(met, FORCING), _read(flux, _flux_names())
     start, stop = _common_period(met_file, flux_file)
     forcing = _forcing(met_file)
     fluxes = _fluxes(flux_file)
@@ -136,9 +136,9 @@ def _pair(folder: Path, code: str, met: list[str], flux: list[str]) -> tuple[Pat
     return folder / f"{met[0]}_Met.nc", folder / f"{flux[0]}_Flux.nc"
 
 
-def _with_qc() -> tuple[str, ...]:
+def _flux_names() -> tuple[str, ...]:
     names = (*REQUIRED_FLUXES, *OPTIONAL_FLUXES)
-    return (*names, *(f"{name}_qc" for name in names))
+    return (*names, *(f"{name}_{kind}" for name in names for kind in ("qc", "uc")))
 
 
 def _read(path: Path, names: Sequence[str]) -> _File:
@@ -331,17 +331,16 @@ def _fluxes(flux: _File) -> xr.Dataset:
             continue
         check_unit(name, flux.units[name], flux.path.name)
         series[name] = flux.values[name]
-        if f"{name}_qc" in flux.values:
-            series[f"{name}_qc"] = flux.values[f"{name}_qc"]
+        for extra in (f"{name}_qc", f"{name}_uc"):
+            if extra in flux.values:
+                series[extra] = flux.values[extra]
+        check_unit(name, flux.units.get(f"{name}_uc"), flux.path.name)
     return _dataset(series, flux.time)
 
 
 def _dataset(series: Mapping[str, np.ndarray], time: np.ndarray) -> xr.Dataset:
-    def unit(name: str) -> str:
-        return "1" if name.endswith("_qc") else UNITS[name.removesuffix("_cor")]
-
     return xr.Dataset(
-        {name: ("time", values, {"units": unit(name)}) for name, values in series.items()},
+        {name: ("time", values, {"units": unit_of(name)}) for name, values in series.items()},
         coords={"time": ("time", time)},
     )
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from mdpl.sites.plumber2 import MISSING
 from mdpl.sites.qc import stamp
-from mdpl.sites.site import UNITS, Site
+from mdpl.sites.site import Site, unit_of
 
 
 def write_pair(
@@ -64,7 +64,7 @@ def _write(
                 complevel=9,
                 fill_value=-9999,
             )
-            variable.units = "1" if name.endswith("_qc") else UNITS[name.removesuffix("_cor")]
+            variable.units = unit_of(name)
             variable[:] = np.where(np.isfinite(values), values, MISSING).reshape(-1, 1, 1)
         for name in ("latitude", "longitude", "elevation", "reference_height", "canopy_height"):
             nc.createVariable(name, "f8", ("y", "x"))[:] = float(site.attributes[name])

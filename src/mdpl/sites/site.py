@@ -30,6 +30,13 @@ UNITS = {
 }
 
 
+def unit_of(name: str) -> str:
+    """Unit of a variable of a tower's record, its flags (``_qc``) and errors (``_uc``) included."""
+    if name.endswith("_qc"):
+        return "1"
+    return UNITS[name.removesuffix("_uc").removesuffix("_cor")]
+
+
 @dataclass(frozen=True)
 class Site:
     """A flux tower.
@@ -39,7 +46,8 @@ class Site:
         forcing: dims ``(time,)``, float64, the variables of `FORCING` without NaN, in `UNITS`.
         fluxes: dims ``(time,)``, same time axis; observed ``Qle``, ``Qh`` and, where the tower
             has them, ``Rnet Qg GPP NEE`` and ``Qle_cor Qh_cor``, float64 with NaN where missing;
-            each may have its ``<name>_qc`` (float64, 0 = measured, > 0 = filled).
+            each may have its ``<name>_qc`` (float64, 0 = measured, > 0 = filled) and its
+            ``<name>_uc`` (standard deviation of its error, NaN where unknown).
         attributes: numbers and texts known of the place (see `mdpl.sites.attributes`).
         sources: where the data come from, for provenance: file name -> sha256.
 
