@@ -38,9 +38,10 @@ def cma_es(ledger: Ledger, *, seed: int, population: int = 16, sigma: float = 0.
         sigma: first standard deviation, unit cube.
 
     Raises:
-        ConfigError: the library ``cma`` is missing.
+        ConfigError: the library ``cma`` is missing, or the budget allows no generation.
     """
     cma = library("cma")
+    _check_budget("cma-es", ledger, population)
     start = np.clip(ledger.objective.default, 0.02, 0.98)
     options = {"bounds": [0.0, 1.0], "popsize": population, "seed": np.nan, "verbose": -9}
     with _alone(seed):
@@ -68,11 +69,7 @@ def sce_ua(ledger: Ledger, *, seed: int, complexes: int = 4) -> Calibration:
     """
     spotpy = library("spotpy")
     first = complexes * (2 * len(ledger.objective.space) + 1)
-    if ledger.left < first:
-        raise ConfigError(
-            f"sce-ua: expected at least {first} land-model runs, found {ledger.left}; raise "
-            "--lsm-runs"
-        )
+    _check_budget("sce-ua", ledger, first)
 
     def ask(points: np.ndarray) -> np.ndarray:
         if len(points) > ledger.left:
@@ -86,6 +83,14 @@ def sce_ua(ledger: Ledger, *, seed: int, complexes: int = 4) -> Calibration:
         search.repeat = _SideBySide(search.simulate, ask)
         search.sample(10**9, ngs=complexes)
     return ledger.calibration("sce-ua")
+
+
+def _check_budget(method: str, ledger: Ledger, least: int) -> None:
+    if ledger.left < least:
+        raise ConfigError(
+            f"{method}: expected at least {least} land-model runs, found {ledger.left}; "
+            "raise --lsm-runs"
+        )
 
 
 class _Spent(Exception):

@@ -23,9 +23,6 @@ from mdpl.lsm.matsiro.column import march
 from mdpl.lsm.matsiro.place import Place, build
 from mdpl.lsm.matsiro.state import Forcing, State
 
-SEGMENT = 48
-"""Steps between the states that a chunk remembers while it is pulled back."""
-
 Outputs = Mapping[str, np.ndarray]
 """name -> (column, time)."""
 
@@ -99,17 +96,6 @@ def _pull(most: int, names: tuple[str, ...]) -> Any:
     """Pulls slopes back through one chunk."""
     keep = engine.keep(names)
 
-    def run(values: Array, state: State, where: Place, piece: Forcing, dt: Array) -> Any:
-        column = build(values, where)
-        folded = Forcing(*(a.reshape(-1, SEGMENT, a.shape[-1]) for a in piece))
-
-        @jax.checkpoint
-        def segment(now: State, part: Forcing) -> tuple[State, dict[str, Array]]:
-            return march(column, now, part, dt, most, keep, remat=True)
-
-        last, out = jax.lax.scan(segment, state, folded)
-        return last, {name: a.reshape(-1, a.shape[-1]) for name, a in out.items()}
-
     def pull(
         values: Array,
         state: State,
@@ -119,7 +105,10 @@ def _pull(most: int, names: tuple[str, ...]) -> Any:
         by_state: State,
         slope: dict[str, Array],
     ) -> tuple[Array, State]:
-        _, back = jax.vjp(lambda v, s: run(v, s, where, piece, dt), values, state)
+        def run(v: Array, s: State) -> tuple[State, dict[str, Array]]:
+            return march(build(v, where), s, piece, dt, most, keep, remat=True)
+
+        _, back = jax.vjp(run, values, state)
         by_values, before = back((by_state, slope))
         return by_values, before
 
