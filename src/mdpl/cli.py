@@ -173,19 +173,20 @@ def rivals(
 
     Given again, it goes on where it stopped.
     """
-    from mdpl.experiments import rivals as experiment
+    from mdpl.experiments import rivals_table
+    from mdpl.experiments.rivals import calibrate
 
     with _resumable():
-        experiment.calibrate(folder, method, _progress(), codes=site, lsm_runs=lsm_runs, seed=seed)
-    table, towers = experiment.summary(experiment.collect(folder))
+        calibrate(folder, method, _progress(), codes=site, lsm_runs=lsm_runs, seed=seed)
+    table, towers = rivals_table.summary(rivals_table.collect(folder))
     shown = Table(title=f"validation at {len(towers)} towers: {', '.join(towers)}")
     for heading in ("method", "LSM runs a tower", "seconds a tower", "objective"):
         shown.add_column(heading)
-    for flux in experiment.FLUXES:
+    for flux in rivals_table.FLUXES:
         shown.add_column(f"RMSE {flux}, W m-2")
     for name, row in table.iterrows():
         cells = [f"{row['lsm_runs']:,.0f}", f"{row['seconds']:,.0f}", f"{row['objective']:.4f}"]
-        shown.add_row(str(name), *cells, *(f"{row[flux]:.2f}" for flux in experiment.FLUXES))
+        shown.add_row(str(name), *cells, *(f"{row[flux]:.2f}" for flux in rivals_table.FLUXES))
     _out.print(shown)
 
 

@@ -43,7 +43,7 @@ def test_daily_means_and_their_random_error():
     target = toy.objective(noise=2.0)
     own = np.full(target.observed.shape, np.nan)
     own[0] = 7.0
-    seen = kalman.days(target, toy.TIME, own)
+    seen = kalman.days(target.tasks, target.observed, toy.TIME, own)
     first = np.isfinite(target.observed[0, :24])
     np.testing.assert_allclose(seen.observed[0], target.observed[0, :24][first].mean())
     np.testing.assert_allclose(seen.random[0], 7.0 / np.sqrt(first.sum()))
@@ -56,22 +56,26 @@ def test_daily_means_and_their_random_error():
     means = seen.means(series)
     assert means.shape == (2, len(seen.observed))
     np.testing.assert_allclose(means[1, 0], series[1, 0, :24][first].mean())
-    few = kalman.days(target, toy.TIME, own, day_share=0.9)
+    few = kalman.days(target.tasks, target.observed, toy.TIME, own, day_share=0.9)
     assert 0 < len(few.observed) < len(seen.observed)
+    none = kalman.days(target.tasks, target.observed, toy.TIME, own, day_share=1.01)
+    assert none.means(series).shape == (2, 0)
     with pytest.raises(ModelError, match="day_share"):
-        kalman.days(target, toy.TIME, own, day_share=1.01)
+        kalman.es_mda(Ledger(toy.asker(target), target, 501), none, seed=0)
 
 
 def posterior(noise, structural, truth=toy.TRUTH, shift=0.0):
     target = toy.objective(noise=noise, truth=truth)
     target.observed[:] = target.observed + shift
-    seen = kalman.days(target, toy.TIME, np.full(target.observed.shape, noise))
+    seen = kalman.days(
+        target.tasks, target.observed, toy.TIME, np.full(target.observed.shape, noise)
+    )
 
     def ask(unit):
         series = toy.fluxes(unit)
-        return {"objective": target(unit, series), "days": seen.means(series)}
+        return {"objective": target(unit, series), "calibration": seen.means(series)}
 
-    return kalman.es_mda(Ledger(ask, target, 401), seen, seed=0, structural=structural)
+    return kalman.es_mda(Ledger(ask, target, 501), seen, seed=0, structural=structural)
 
 
 def test_spread_covers_the_truth_and_grows_with_the_error():
@@ -91,18 +95,30 @@ def test_a_model_that_cannot_be_right_is_not_certain():
     assert (open_.members.std(axis=0) > 3 * blind.members.std(axis=0)).all()
 
 
+def test_interval_adds_the_spread_of_members_and_both_errors():
+    members = np.random.default_rng(0).standard_normal((4000, 2))
+    unused = np.zeros(2)
+    seen = kalman.Days(unused, np.array([2.0, 0.5]), np.array([0, 1]), unused, unused)
+    low, high = kalman.interval(members, seen, [1.0, 3.0])
+    expected = 1.645 * np.sqrt(1 + np.array([2.0, 0.5]) ** 2 + np.array([1.0, 3.0]) ** 2)
+    np.testing.assert_allclose(high, expected, rtol=0.03)
+    np.testing.assert_allclose(low, -expected, rtol=0.03)
+
+
 def test_failed_members_do_not_stop_the_rest_but_too_many_do():
     target = toy.objective(noise=3.0)
-    seen = kalman.days(target, toy.TIME, np.full(target.observed.shape, np.nan))
+    seen = kalman.days(
+        target.tasks, target.observed, toy.TIME, np.full(target.observed.shape, np.nan)
+    )
 
     def ask(unit, share=0.2):
         series = toy.fluxes(unit)
-        series[np.arange(len(unit)) < share * (len(unit) - 1)] = np.nan
-        return {"objective": target(unit, series), "days": seen.means(series)}
+        series[np.arange(len(unit))[::-1] < share * (len(unit) - 1)] = np.nan
+        return {"objective": target(unit, series), "calibration": seen.means(series)}
 
-    ledger = Ledger(ask, target, 401)
+    ledger = Ledger(ask, target, 501)
     found = kalman.es_mda(ledger, seen, seed=0)
-    assert ledger.failed == 4 * 20
+    assert ledger.failed == 5 * 20
     np.testing.assert_allclose(found.members.mean(axis=0), toy.TRUTH, atol=0.1)
     with pytest.raises(ModelError, match="failed at 60 of 100"):
-        kalman.es_mda(Ledger(lambda u: ask(u, 0.6), target, 401), seen, seed=0)
+        kalman.es_mda(Ledger(lambda u: ask(u, 0.6), target, 501), seen, seed=0)

@@ -12,7 +12,7 @@ from mdpl.calibration import direct, kalman, search
 from mdpl.calibration.objective import Ledger
 from mdpl.errors import ConfigError, ModelError
 
-BUDGET = {"cma-es": 400, "sce-ua": 500, "direct": 1800, "es-mda": 401}
+BUDGET = {"cma-es": 400, "sce-ua": 500, "direct": 1800, "es-mda": 501}
 
 
 def gradient(target, bend=1.0, broken=lambda unit: False):
@@ -36,11 +36,13 @@ def run(method, target, seed=0, path=None, budget=None, bend=1.0, ask=None):
         ledger = Ledger(ask or gradient(target, bend), target, runs, runs_each=each, path=path)
         return direct.descend(ledger, seed=seed, starts=4), ledger
     if method == "es-mda":
-        seen = kalman.days(target, toy.TIME, np.full(target.observed.shape, np.nan))
+        seen = kalman.days(
+            target.tasks, target.observed, toy.TIME, np.full(target.observed.shape, np.nan)
+        )
 
         def answers(unit):
             series = toy.fluxes(unit, bend)
-            return {"objective": target(unit, series), "days": seen.means(series)}
+            return {"objective": target(unit, series), "calibration": seen.means(series)}
 
         ledger = Ledger(ask or answers, target, runs, path=path)
         return kalman.es_mda(ledger, seen, seed=seed).calibration, ledger
@@ -66,11 +68,13 @@ def test_runs_are_counted_where_they_are_made_and_the_budget_holds(method):
     if method == "direct":
         inner = gradient(target)
     else:
-        seen = kalman.days(target, toy.TIME, np.full(target.observed.shape, np.nan))
+        seen = kalman.days(
+            target.tasks, target.observed, toy.TIME, np.full(target.observed.shape, np.nan)
+        )
 
         def inner(unit):
             series = toy.fluxes(unit)
-            return {"objective": target(unit, series), "days": seen.means(series)}
+            return {"objective": target(unit, series), "calibration": seen.means(series)}
 
     def ask(unit):
         made.append(len(unit))
@@ -114,11 +118,13 @@ def test_same_seed_same_answer_also_when_cut_and_taken_up(method, tmp_path):
     if method == "direct":
         inner = gradient(target)
     else:
-        seen = kalman.days(target, toy.TIME, np.full(target.observed.shape, np.nan))
+        seen = kalman.days(
+            target.tasks, target.observed, toy.TIME, np.full(target.observed.shape, np.nan)
+        )
 
         def inner(unit):
             series = toy.fluxes(unit)
-            return {"objective": target(unit, series), "days": seen.means(series)}
+            return {"objective": target(unit, series), "calibration": seen.means(series)}
 
     def ask(unit):
         nonlocal calls

@@ -5,12 +5,13 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from typer.testing import CliRunner
 
-from mdpl import pipeline
+from mdpl import cli, pipeline
 from mdpl.config import Config, EnsembleConfig, ModelConfig, SitesConfig
 from mdpl.errors import ConfigError, RunError
 from mdpl.evaluation import scores as scoring
-from mdpl.experiments import rivals, virtual_study
+from mdpl.experiments import rivals, rivals_table, virtual_study
 from mdpl.lsm.matsiro import engine
 from mdpl.lsm.matsiro.model import Matsiro
 from mdpl.progress import SilentProgress
@@ -41,12 +42,19 @@ def run(tmp_path_factory):
     folder = create(place / "run", config)
     job = pipeline.open_job(config)
     folder.note_manifest(job.sites)
-    tables = []
+    tables, learnt = [], []
     for site in job.sites:
         observed = scoring.observations(site, ("Qle", "Qh"))
         pipeline.save_series(observed, folder / f"observations/{site.code}.nc")
         default = job.model.simulate(site, None, ("Qle", "Qh")).isel(member=0)
-        tables += [pipeline.score(job, site, name, default) for name in ("default", "mdpl")]
+        for name in ("default", "mdpl"):
+            pipeline.save_series(default, folder / f"simulations/{name}/{site.code}.nc")
+            tables.append(pipeline.score(job, site, name, default))
+        values = job.space.defaults(site.attributes)
+        learnt.append(
+            pd.DataFrame({"site": site.code, "parameter": job.space.names, "value": values})
+        )
+    folder.write("parameters.csv", pd.concat(learnt).to_csv(index=False))
     folder.write("scores.csv", pd.concat(tables).to_csv(index=False))
     for stage, runs in (("ensemble", 16 * 3 + 4), ("surrogate", 0), ("calibrate", 0)):
         with folder.timed(stage) as counts:
@@ -103,18 +111,17 @@ def test_what_is_promised_is_what_the_land_model_delivers(run):
     values = found["parameters"].query("site == @FIRST")["value"].to_numpy()
     full = job.model.parameters.complete(job.space.names, values, site.attributes)
     simulated = job.model.simulate(site, full).isel(member=0)
-    target = rivals._objective(job, pipeline.open_run(run), site)
+    target = rivals.objective(job, pipeline.open_run(run), site)
     series = np.stack([simulated[t].values for t in target.tasks])[None]
     objective = target(job.space.to_unit(values)[None], series)[0]
     cost = found["cost"].query("site == @FIRST")
     np.testing.assert_allclose(cost["objective"], objective, rtol=1e-6)
-    rmse = (
+    scores = (
         found["scores"]
-        .query(
-            "site == @FIRST and period == 'calibration' and metric == 'rmse' and resolution == 'native'"
-        )
-        .set_index("flux")["value"]
+        .set_index(["site", "period", "metric", "resolution", "flux"])["value"]
+        .sort_index()
     )
+    rmse = scores[FIRST, "calibration", "rmse", "native"]
     variance = [np.nanvar(row) for row in target.observed]
     misfit = np.mean([rmse[t] ** 2 / v for t, v in zip(target.tasks, variance, strict=True)])
     prior = 0.02 * (((job.space.to_unit(values) - target.default) / 0.5) ** 2).mean()
@@ -122,30 +129,37 @@ def test_what_is_promised_is_what_the_land_model_delivers(run):
 
 
 def test_the_smoother_leaves_its_ensemble_and_learns_from_the_data(run):
-    found = calibrate(run, "es-mda", 65, [FIRST])
+    found = calibrate(run, "es-mda", 81, [FIRST])
     posterior, spread = found["posterior"], found["spread"].set_index("parameter")
     assert len(posterior) == 16 * 2
-    assert found["cost"]["lsm_runs"].tolist() == [65]
+    assert found["cost"]["lsm_runs"].tolist() == [81]
     value = found["parameters"].set_index("parameter")
     assert (spread["sd_unit"] < spread["prior_sd_unit"]).all()
     assert (spread["q05"] <= value["value"]).all()
     assert (value["value"] <= spread["q95"]).all()
+    coverage = found["coverage"]
+    assert set(coverage["period"]) == {"calibration", "validation"}
+    # The truth is a run of this model: only the size of the assumed errors can be wrong.
+    assert coverage["coverage"].between(0.6, 1.0).all()
     mean = posterior.groupby("parameter")["value"].mean()
     np.testing.assert_allclose(mean["leaf_nir"], value["value"]["leaf_nir"], rtol=1e-9)
 
 
 def test_the_table_compares_over_towers_all_methods_have(run):
     calibrate(run, "cma-es", 32)
-    calibrate(run, "es-mda", 65, [FIRST])
-    table = rivals.collect(run)
+    calibrate(run, "es-mda", 81, [FIRST])
+    table = rivals_table.collect(run)
     assert set(table["method"]) == {"default", "mdpl", "cma-es", "es-mda"}
     assert not table.duplicated(["site", "method", "flux"]).any()
     mdpl = table[(table["method"] == "mdpl") & (table["site"] == FIRST)]
     assert mdpl["lsm_runs"].tolist() == [16, 16]
-    shown, towers = rivals.summary(table)
+    objective = table.drop_duplicates(["site", "method"]).set_index(["site", "method"])["objective"]
+    assert objective[FIRST, "cma-es"] < objective[FIRST, "mdpl"] == objective[FIRST, "default"]
+    assert np.isnan(objective[STUDY.held_out[0], "default"])
+    shown, towers = rivals_table.summary(table)
     assert towers == (FIRST,)
     assert shown.index.tolist() == ["default", "mdpl", "cma-es", "es-mda"]
-    assert shown["lsm_runs"].tolist() == [0, 16, 32, 65]
+    assert shown["lsm_runs"].tolist() == [0, 16, 32, 81]
     scores = pd.read_csv(run / "rivals/cma-es/scores.csv").query(
         "site == @FIRST and period == 'validation' and metric == 'rmse' and resolution == 'native'"
     )
@@ -160,6 +174,19 @@ def test_a_towers_own_error_is_taken_where_it_has_one(run):
     error = rivals._own_error(job, replace(site, fluxes=own))
     assert (error[job.config.tasks.index("Qh")] == 4.0).all()
     assert np.isnan(error[job.config.tasks.index("Qle")]).all()
+
+
+def test_the_command_goes_on_and_prints_the_table(run, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "160")
+    calibrate(run, "cma-es", 32)
+    order = ["rivals", str(run), "--method", "cma-es", "--lsm-runs", "32", "--site", FIRST]
+    answer = CliRunner().invoke(cli.app, order)
+    assert answer.exit_code == 0, answer.output
+    shown, _ = rivals_table.summary(rivals_table.collect(run))
+    for method, row in shown.iterrows():
+        line = next(line for line in answer.output.splitlines() if f" {method} " in line)
+        assert f"{row['Qle']:.2f}" in line
+        assert f"{row['objective']:.4f}" in line
 
 
 def test_mistakes_are_answered_in_words(run, tmp_path):

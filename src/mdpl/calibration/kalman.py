@@ -28,14 +28,14 @@ Error of a daily mean
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from scipy import stats
 
 from mdpl.calibration.calibration import Calibration
-from mdpl.calibration.objective import Answers, Ledger, Objective
+from mdpl.calibration.objective import Answers, Ledger
 from mdpl.calibration.optional import library
 from mdpl.errors import ConfigError, ModelError
 from mdpl.sites.virtual import TOWER_NOISE, FluxNoise
@@ -75,24 +75,26 @@ class Days:
 
 
 def days(
-    objective: Objective, time: np.ndarray, own_error: np.ndarray, day_share: float = 0.5
+    tasks: Sequence[str],
+    observed: np.ndarray,
+    time: np.ndarray,
+    own_error: np.ndarray,
+    day_share: float = 0.5,
 ) -> Days:
     """Daily means of a tower's counting observations, and their random error.
 
     Args:
+        observed: (task, time), NaN at steps that do not count.
         time: start of each step, (time,).
         own_error: the tower's standard deviation of each value, (task, time), NaN where unknown.
         day_share: share of a day's steps that must count.
-
-    Raises:
-        ModelError: no day is left.
     """
     day = (time.astype("datetime64[D]") - time[0].astype("datetime64[D]")).astype(int)
     steps = np.timedelta64(1, "D") / (time[1] - time[0])
-    of_step = np.full(objective.observed.shape, -1)
+    of_step = np.full(observed.shape, -1)
     parts: list[Days] = []
     done = 0
-    for k, (task, row) in enumerate(zip(objective.tasks, objective.observed, strict=True)):
+    for k, (task, row) in enumerate(zip(tasks, observed, strict=True)):
         counts = np.isfinite(row)
         per_day = np.bincount(day[counts], minlength=day[-1] + 1)
         used = counts & (per_day[day] >= day_share * steps)
@@ -106,11 +108,6 @@ def days(
         of_step[k, used] = index + done
         parts.append(Days(mean, random, np.full(n, k), numbers, of_step))
         done += n
-    if not done:
-        raise ModelError(
-            f"site {objective.code}: no calibration day is measured at {day_share:.0%} of its "
-            "steps; lower evaluation.day_share"
-        )
     joined = {
         name: np.concatenate([getattr(part, name) for part in parts])
         for name in ("observed", "random", "task", "number")
@@ -125,12 +122,14 @@ class Posterior:
     Attributes:
         calibration: the mean of the members.
         prior, members: parameter sets in the unit cube before and after, (member, parameter).
+        answers: the land model's answers at ``members``.
         structural: standard deviation of the model's own error of a daily mean, by task.
     """
 
     calibration: Calibration
     prior: np.ndarray
     members: np.ndarray
+    answers: Answers
     structural: dict[str, float]
 
 
@@ -144,20 +143,25 @@ def es_mda(
 ) -> Posterior:
     """Move an ensemble from the prior to the posterior.
 
-    The budget is shared out: as many members as ``iterations`` runs of each allow, and one more
-    run for their mean, which is what the objective is told of.
+    The budget is shared out: every member is run in each iteration and once more at the end, with
+    the members' mean.
 
     Args:
-        ledger: its answers hold ``days``, as `Days.means` gives them, (member, n).
+        ledger: its answers hold ``calibration``: the `Days.means` of ``observations``, (member, n).
         structural: allow for the land model's own error.
 
     Raises:
         ConfigError: the library is missing, or the budget allows fewer than ten members.
-        ModelError: more than half of the members failed.
+        ModelError: more than half of the members failed, or there is no day to assimilate.
     """
     library("iterative_ensemble_smoother")
     objective = ledger.objective
-    members = (ledger.left - 1) // iterations
+    if not len(observations.observed):
+        raise ModelError(
+            f"site {objective.code}: no day of the calibration period is measured well enough; "
+            "lower evaluation.day_share"
+        )
+    members = (ledger.left - 1) // (iterations + 1)
     if members < 10:
         raise ConfigError(
             f"es-mda: {ledger.left} land-model runs allow {members} members in {iterations} "
@@ -179,13 +183,35 @@ def es_mda(
     moved = smooth(forward, normal, observations.observed, error, iterations, seed)
     posterior = prior.unit(moved)
     mean = posterior.mean(axis=0)
-    at_mean = float(ledger(mean[None])["objective"][0])
+    last = ledger(np.vstack([mean, posterior]))
+    at_mean = float(last["objective"][0])
     return Posterior(
         ledger.calibration("es-mda", mean, at_mean),
         prior.unit(normal),
         posterior,
+        {name: array[1:] for name, array in last.items() if name != "seconds"},
         dict(zip(objective.tasks, left_over.tolist(), strict=True)),
     )
+
+
+def interval(
+    predicted: np.ndarray, observations: Days, structural: Sequence[float], level: float = 0.9
+) -> tuple[np.ndarray, np.ndarray]:
+    """Where daily observations should lie: the members' spread with all errors added.
+
+    Args:
+        predicted: of every member at the days of ``observations``, (member, n).
+        structural: the land model's own error of a daily mean, by task.
+        level: share of the observations meant to lie inside.
+
+    Returns:
+        lower and upper end, (n,).
+    """
+    sd = np.hypot(observations.random, np.asarray(structural)[observations.task])
+    normal = stats.norm.ppf((np.arange(41) + 0.5) / 41)
+    draws = (predicted[:, None] + normal[:, None] * sd).reshape(-1, predicted.shape[1])
+    low, high = np.nanquantile(draws, ((1 - level) / 2, (1 + level) / 2), axis=0)
+    return low, high
 
 
 def smooth(
@@ -241,7 +267,7 @@ class Prior:
 def _structural(answers: Answers, observations: Days, tasks: int) -> tuple[np.ndarray, np.ndarray]:
     """The land model's own error by task, and the whole error each day is given."""
     best = int(np.argmin(answers["objective"]))
-    residual = observations.observed - answers["days"][best]
+    residual = observations.observed - answers["calibration"][best]
     variance, found = observations.random**2, np.zeros(tasks)
     for k in range(tasks):
         own = observations.task == k
@@ -259,7 +285,7 @@ def _structural(answers: Answers, observations: Days, tasks: int) -> tuple[np.nd
 
 def _without_failures(answers: Answers, code: str) -> np.ndarray:
     """Predictions of all members; a failed one is given the mean of the others."""
-    predicted = answers["days"]
+    predicted = answers["calibration"]
     bad = np.atleast_1d(~np.isfinite(predicted).all(axis=1))
     if bad.mean() > 0.5:
         raise ModelError(

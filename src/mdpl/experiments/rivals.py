@@ -6,7 +6,7 @@ bounds, and is judged by the same scores as the run itself.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -27,12 +27,9 @@ from mdpl.sites.site import Site
 
 METHODS = ("direct", "sce-ua", "cma-es", "es-mda")
 
-BUDGET = {"direct": 1920, "sce-ua": 1500, "cma-es": 1500, "es-mda": 257}
+BUDGET = {"direct": 1920, "sce-ua": 1500, "cma-es": 1500, "es-mda": 321}
 """Land-model runs a tower unless the user says otherwise: 40 gradients of 8 starts; what the
-searches need for fifteen parameters; four times 64 members and their mean."""
-
-FLUXES = ("Qh", "Qle")
-"""What the table of rivals shows."""
+searches need for fifteen parameters; five times 64 members, and their mean."""
 
 
 def calibrate(
@@ -49,8 +46,10 @@ def calibrate(
     Writes into ``rivals/<method>/`` of the run folder: ``parameters.csv`` (as the run's own),
     ``history.csv`` (site, lsm_runs, objective: the least so far), ``cost.csv`` (site, lsm_runs,
     seconds, objective, failed, seed), ``scores.csv`` (as the run's own), for ES-MDA
-    ``posterior.csv`` (site, member, parameter, value) and ``spread.csv``. Towers calibrated before
-    keep their rows; given again, it goes on where it stopped.
+    ``posterior.csv`` (site, member, parameter, value), ``spread.csv`` (of each parameter),
+    ``structural.csv`` (the land model's own error of a daily mean) and ``coverage.csv`` (of the
+    90 % interval). Towers calibrated before keep their rows; given again, it goes on where it
+    stopped.
 
     Args:
         codes: towers; default all that the run learnt from.
@@ -76,72 +75,45 @@ def calibrate(
             give_back()
 
 
-def collect(path: Path) -> pd.DataFrame:
-    """All that was calibrated in a run folder, beside the default and MdPL itself.
-
-    Returns:
-        one row a tower, method and flux: site, pft, method, flux, rmse, r (validation, native),
-        lsm_runs, seconds (of this tower; MdPL's are shared out equally over the towers it learnt
-        from), objective (NaN for the default and MdPL).
-    """
-    folder = open_run(path)
-    tables = [_validation(pd.read_csv(folder / "scores.csv"))]
-    costs = [_cost_of_mdpl(folder, tables[0])]
-    for place in sorted((path / "rivals").glob("*/cost.csv")):
-        tables.append(_validation(pd.read_csv(place.with_name("scores.csv"))))
-        costs.append(pd.read_csv(place).assign(method=place.parent.name))
-    cost = pd.concat(costs)[["site", "method", "lsm_runs", "seconds", "objective"]]
-    return pd.concat(tables).merge(cost, on=["site", "method"], how="left").reset_index(drop=True)
-
-
-def summary(table: pd.DataFrame) -> tuple[pd.DataFrame, tuple[str, ...]]:
-    """Methods side by side, over the towers that every one of them has.
-
-    Args:
-        table: from `collect`.
-
-    Returns:
-        one row a method: lsm_runs and seconds a tower, objective, and RMSE of `FLUXES` in
-        validation, W m-2 (medians over towers); and these towers.
-    """
-    each = [set(rows["site"]) for _, rows in table.groupby("method")]
-    common = tuple(sorted(set.intersection(*each)))
-    own = table[table["site"].isin(common)]
-    wide = own.pivot_table(index=["method", "site"], columns="flux", values="rmse")[list(FLUXES)]
-    errors = wide.groupby("method").median()
-    first = own.drop_duplicates(["method", "site"]).groupby("method")
-    cost = first[["lsm_runs", "seconds"]].mean().join(first["objective"].median())
-    order = [m for m in ("default", "mdpl", *METHODS) if m in errors.index]
-    return cost.join(errors).loc[order], common
+def objective(job: Job, folder: RunFolder, site: Site) -> Objective:
+    """Eq. 2 at one tower of a run, as `mdpl.generator.train` has it."""
+    return Objective(
+        site.code,
+        job.space,
+        job.space.to_unit(job.space.defaults(site.attributes)),
+        job.config.tasks,
+        _observed(job, folder, site, "calibration"),
+        job.config.generator.prior_width,
+        job.config.generator.prior_weight,
+    )
 
 
 def _tower(
     job: Job, folder: RunFolder, site: Site, method: str, budget: int, seed: int, task: Task
 ) -> None:
     place = f"rivals/{method}"
-    target = _objective(job, folder, site)
+    target = objective(job, folder, site)
     kept = folder / f"{place}/answers/{site.code}_seed{seed}.jsonl"
-    posterior = None
+
+    def account(ask: Callable[[np.ndarray], Answers], runs_each: int = 1) -> Ledger:
+        return Ledger(ask, target, budget, runs_each=runs_each, path=kept, task=task)
+
     if method == "direct":
-        ask = partial(direct.gradient, job.model, site, target)
-        ledger = Ledger(ask, target, budget, runs_each=direct.GRADIENT_RUNS, path=kept, task=task)
+        gradient = partial(direct.gradient, job.model, site, target)
+        ledger = account(gradient, direct.GRADIENT_RUNS)
         found = direct.descend(ledger, seed=seed)
     elif method == "es-mda":
-        seen = kalman.days(target, site.time, _own_error(job, site), job.coverage().day_share)
-        ledger = Ledger(
-            partial(_ask, job, site, target, seen), target, budget, path=kept, task=task
-        )
-        posterior = kalman.es_mda(ledger, seen, seed=seed)
+        seen = {p: _days(job, folder, site, p) for p in ("calibration", "validation")}
+        ledger = account(partial(_ask, job, site, target, seen))
+        posterior = kalman.es_mda(ledger, seen["calibration"], seed=seed)
         found = posterior.calibration
+        _keep_posterior(folder, place, site.code, posterior)
+        _keep(folder, f"{place}/coverage.csv", site.code, _coverage(job, posterior, seen))
     else:
-        ledger = Ledger(
-            partial(_ask, job, site, target, None), target, budget, path=kept, task=task
-        )
+        ledger = account(partial(_ask, job, site, target, {}))
         rule = search.cma_es if method == "cma-es" else search.sce_ua
         found = rule(ledger, seed=seed)
     simulation = _simulate(job, site, found, folder / f"{place}/simulations/{site.code}.nc")
-    if posterior is not None:
-        _keep_posterior(folder, place, site.code, posterior)
     _keep(folder, f"{place}/parameters.csv", site.code, found.table())
     _keep(folder, f"{place}/history.csv", site.code, ledger.history)
     _keep(folder, f"{place}/scores.csv", site.code, score(job, site, method, simulation))
@@ -156,29 +128,28 @@ def _tower(
 
 
 def _ask(
-    job: Job, site: Site, target: Objective, seen: kalman.Days | None, unit: np.ndarray
+    job: Job, site: Site, target: Objective, seen: Mapping[str, kalman.Days], unit: np.ndarray
 ) -> Answers:
+    """Objectives, and daily means in each period asked for (``calibration`` is assimilated)."""
     series = simulated(job.model, site, target, unit)
-    answers = {"objective": target(unit, series)}
-    return answers if seen is None else {**answers, "days": seen.means(series)}
+    means = {period: days.means(series) for period, days in seen.items()}
+    return {"objective": target(unit, series), **means}
 
 
-def _objective(job: Job, folder: RunFolder, site: Site) -> Objective:
+def _observed(job: Job, folder: RunFolder, site: Site, period: str) -> np.ndarray:
+    """What counts in a period, (task, time); NaN elsewhere."""
     observed = load_series(folder / f"observations/{site.code}.nc")
-    inside = scoring.masks(observed)["calibration"]
+    inside = scoring.masks(observed)[period]
     rows = [
         np.where((observed[f"{t}_measured"].values > 0) & inside, observed[t].values, np.nan)
         for t in job.config.tasks
     ]
-    return Objective(
-        site.code,
-        job.space,
-        job.space.to_unit(job.space.defaults(site.attributes)),
-        job.config.tasks,
-        np.stack(rows),
-        job.config.generator.prior_width,
-        job.config.generator.prior_weight,
-    )
+    return np.stack(rows)
+
+
+def _days(job: Job, folder: RunFolder, site: Site, period: str) -> kalman.Days:
+    observed, error = _observed(job, folder, site, period), _own_error(job, site)
+    return kalman.days(job.config.tasks, observed, site.time, error, job.coverage().day_share)
 
 
 def _own_error(job: Job, site: Site) -> np.ndarray:
@@ -190,6 +161,23 @@ def _own_error(job: Job, site: Site) -> np.ndarray:
         known = name in site.fluxes
         rows.append(site.fluxes[name].values if known else np.full(len(site.time), np.nan))
     return np.stack(rows)
+
+
+def _coverage(
+    job: Job, posterior: kalman.Posterior, seen: Mapping[str, kalman.Days]
+) -> pd.DataFrame:
+    """Share of daily observations inside the 90 % interval, and its mean width, by period."""
+    rows = []
+    for period, days in seen.items():
+        predicted = posterior.answers[period]
+        low, high = kalman.interval(predicted, days, list(posterior.structural.values()))
+        inside = (low <= days.observed) & (days.observed <= high)
+        for k, task in enumerate(job.config.tasks):
+            own = days.task == k
+            if own.any():
+                width = float((high - low)[own].mean())
+                rows.append((task, period, 0.9, float(inside[own].mean()), width, int(own.sum())))
+    return pd.DataFrame(rows, columns=["flux", "period", "level", "coverage", "width", "days"])
 
 
 def _simulate(job: Job, site: Site, found: Calibration, path: Path) -> xr.Dataset:
@@ -245,30 +233,3 @@ def _chosen(job: Job, codes: Sequence[str] | None) -> list[Site]:
                 f"no tower {code} among those this run learnt from: {', '.join(known)}"
             )
     return [known[code] for code in (codes or known)]
-
-
-def _validation(scores: pd.DataFrame) -> pd.DataFrame:
-    own = scores[(scores["resolution"] == "native") & (scores["period"] == "validation")]
-    own = own[own["metric"].isin(["rmse", "r"])]
-    wide = own.pivot_table(index=["site", "pft", "model", "flux"], columns="metric", values="value")
-    return wide.reset_index().rename(columns={"model": "method"}).rename_axis(columns=None)
-
-
-def _cost_of_mdpl(folder: RunFolder, scores: pd.DataFrame) -> pd.DataFrame:
-    """Ensemble, surrogate and generator, shared out over the towers learnt from."""
-    timings = folder.read_json("timings.json")
-    held_out = set(folder.config.sites.held_out)
-    codes = sorted(set(scores.loc[scores["method"] == "mdpl", "site"]) - held_out)
-    stages = ("ensemble", "surrogate", "calibrate")
-    seconds = sum(timings.get(stage, {}).get("seconds", 0.0) for stage in stages)
-    mdpl = pd.DataFrame(
-        {
-            "site": codes,
-            "method": "mdpl",
-            "lsm_runs": folder.config.ensemble.members,
-            "seconds": seconds / max(len(codes), 1),
-            "objective": np.nan,
-        }
-    )
-    default = mdpl.assign(method="default", lsm_runs=0, seconds=0.0)
-    return pd.concat([mdpl, default])

@@ -10,6 +10,8 @@ from mdpl.lsm.matsiro.mixture import Mixture
 from mdpl.lsm.matsiro.model import Matsiro
 from mdpl.lsm.matsiro.parameters import PARAMETERS
 from mdpl.lsm.matsiro.state import Forcing
+from mdpl.sites.catalogue import open_sites
+from mdpl.sites.virtual import draw_climates, virtual_forcing
 
 STEPS = 2 * engine.CHUNK_STEPS + 100
 
@@ -63,9 +65,11 @@ def test_pieces_add_up_to_the_gradient_of_the_whole(monkeypatch):
 
 @pytest.mark.full
 @pytest.mark.parametrize("mixed", [False, True])
-def test_slopes_of_the_column_are_those_of_differences(frosty_year, mixed):
-    """Spin-up year and record; base flow alone feels what differences hide (see `BASE_FLOW`)."""
-    site = frosty_year
+def test_slopes_of_the_column_are_those_of_differences(mixed):
+    """A spin-up and a record of 70 days; base flow has jumps that differences see, and the gradient
+    does not (``BASE_FLOW`` in ``test_model.py``)."""
+    base = open_sites(None, ["FR-Hes"])[0]
+    site = virtual_forcing(base, "V-Warm", draw_climates(1, seed=3)[0], first_day=120, days=70)
     mixtures = {site.code: Mixture("GRA", 0.4)} if mixed else {}
     model = Matsiro(default_cycles=1, mixtures=mixtures)
     unit = np.clip(PARAMETERS.to_unit(PARAMETERS.defaults(site.attributes)), 0.1, 0.9)
