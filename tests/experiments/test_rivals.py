@@ -184,7 +184,7 @@ def test_the_command_goes_on_and_prints_the_table(run, monkeypatch):
     assert answer.exit_code == 0, answer.output
     shown, _ = rivals_table.summary(rivals_table.collect(run))
     for method, row in shown.iterrows():
-        line = next(line for line in answer.output.splitlines() if f" {method} " in line)
+        line = next(line for line in answer.stdout.splitlines() if f" {method} " in line)
         assert f"{row['Qle']:.2f}" in line
         assert f"{row['objective']:.4f}" in line
 

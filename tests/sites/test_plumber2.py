@@ -106,7 +106,7 @@ def test_errors_of_fluxes_are_read_and_their_unit_checked(tmp_path: Path, make_s
     assert again.fluxes["Qh_uc"].attrs["units"] == "W m-2"
     with netCDF4.Dataset(pair[1], "a") as nc:
         nc["Qh_uc"].units = "MJ m-2"
-    with pytest.raises(SiteError, match="W m-2.*MJ m-2"):
+    with pytest.raises(SiteError, match=r"W m-2.*MJ m-2"):
         read_pair(*pair)
 
 

@@ -66,8 +66,7 @@ def test_pieces_add_up_to_the_gradient_of_the_whole(monkeypatch):
 @pytest.mark.full
 @pytest.mark.parametrize("mixed", [False, True])
 def test_slopes_of_the_column_are_those_of_differences(mixed):
-    """A spin-up and a record of 70 days; base flow has jumps that differences see, and the gradient
-    does not (``BASE_FLOW`` in ``test_model.py``)."""
+    """A spin-up and a record of 70 days; base flow left out, as in ``test_model.py``."""
     base = open_sites(None, ["FR-Hes"])[0]
     site = virtual_forcing(base, "V-Warm", draw_climates(1, seed=3)[0], first_day=120, days=70)
     mixtures = {site.code: Mixture("GRA", 0.4)} if mixed else {}
