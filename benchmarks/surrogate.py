@@ -15,7 +15,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from mdpl import pipeline
+from mdpl import job as jobs
 from mdpl.runs import open_run
 from mdpl.surrogate.store import load_surrogate
 
@@ -37,10 +37,10 @@ def main() -> None:
     parser.add_argument("--members", type=int, default=64)
     chosen = parser.parse_args()
     folder = open_run(chosen.run)
-    job = pipeline.open_job(folder.config)
+    job = jobs.open_job(folder.config)
     site = job.training[0]
     surrogate = load_surrogate(folder / "surrogate/surrogate.eqx")
-    tensors = pipeline.tensors(job, folder)[site.code]
+    tensors = jobs.tensors(job, folder)[site.code]
     unit = np.random.default_rng(0).random((chosen.members, len(job.space)))
     values = job.model.parameters.complete(
         job.space.names, job.space.from_unit(unit), site.attributes

@@ -1,5 +1,6 @@
 """Programs compiled by one test serve the others, and the next time; gradients in two ways."""
 
+import sys
 from pathlib import Path
 
 import jax
@@ -9,6 +10,7 @@ import pytest
 
 from mdpl.lsm.matsiro.parameters import PARAMETERS
 
+sys.path.insert(0, str(Path(__file__).parent))  # for toy_bucket, the land model of several tests
 jax.config.update(
     "jax_compilation_cache_dir", str(Path(__file__).parents[1] / ".pytest_cache" / "jax")
 )

@@ -9,11 +9,12 @@ import pytest
 
 from mdpl import pipeline
 from mdpl.check import examine
-from mdpl.config import Config, EnsembleConfig, ModelConfig, SitesConfig
-from mdpl.config_learning import GeneratorConfig, SurrogateConfig
+from mdpl.config import Config, EnsembleConfig, ModelConfig, RefineConfig, SitesConfig
+from mdpl.config_learning import DayBlockConfig, GeneratorConfig
 from mdpl.ensemble.store import EnsembleStore
 from mdpl.errors import ConfigError, RunError
 from mdpl.experiments import virtual_study
+from mdpl.job import open_job
 from mdpl.progress import SilentProgress
 
 STUDY = virtual_study.Study(trained=2, unseen=1, days=24, seed=3)
@@ -33,8 +34,9 @@ def config(towers):
         sites=SitesConfig(folder=towers, held_out=STUDY.held_out),
         model=ModelConfig(default_cycles=1, member_cycles=0),
         ensemble=EnsembleConfig(members=8),
-        surrogate=SurrogateConfig(hidden=6, width=8, tower=4, **QUICK),
+        surrogate=DayBlockConfig(hidden=6, width=8, tower=4, **QUICK),
         generator=GeneratorConfig(evaluate_every=4, **QUICK),
+        refine=RefineConfig(rounds=1, members=4, steps=4, tolerance=1e-6),
     )
 
 
@@ -143,9 +145,9 @@ def test_changed_data_or_settings_are_not_mixed_in(whole, config, towers):
 def test_what_cannot_be_learnt_from_is_refused_before_any_work(config):
     every = config.sites.model_copy(update={"held_out": STUDY.codes})
     with pytest.raises(ConfigError, match="every tower is held out"):
-        pipeline.open_job(config.model_copy(update={"sites": every}))
+        open_job(config.model_copy(update={"sites": every}))
     wrong = config.sites.model_copy(update={"held_out": ("XX-Nix",)})
     assert "XX-Nix" in examine(config.model_copy(update={"sites": wrong})).problems[0]
     greedy = config.model_copy(update={"tasks": ("Qle", "Qh", "GPP")})
     with pytest.raises(ConfigError, match="no measured GPP to learn from"):
-        pipeline.open_job(greedy)
+        open_job(greedy)

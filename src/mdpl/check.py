@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from mdpl.config import Config
 from mdpl.errors import MdplError
 from mdpl.evaluation.periods import split
-from mdpl.pipeline import JUDGED, open_job
+from mdpl.job import JUDGED, open_job
 from mdpl.sites.qc import measured_share
 
 
@@ -17,7 +17,7 @@ class Findings:
 
     Attributes:
         towers: one row a tower: site, pft, role, steps, years, split, measured share by flux.
-        lsm_runs, models: land-model simulations and networks a whole run makes.
+        lsm_runs, models: land-model simulations and networks a whole run makes at most.
         problems: what must be mended first.
         notes: what is worth knowing.
     """
@@ -54,5 +54,7 @@ def examine(config: Config) -> Findings:
             for flux, share in shares.items()
             if flux in config.tasks and share < 0.5
         ]
-    runs = len(job.training) * config.ensemble.members + 2 * len(job.sites)
-    return Findings(towers, runs, 2, [], notes)
+    rounds = config.refine.rounds
+    members = config.ensemble.members + rounds * config.refine.members
+    runs = len(job.training) * members + 2 * len(job.sites)
+    return Findings(towers, runs, 2 + 2 * rounds, [], notes)

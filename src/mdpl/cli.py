@@ -143,6 +143,12 @@ def calibrate(folder: RunFolderArgument) -> None:
 
 
 @app.command()
+def refine(folder: RunFolderArgument) -> None:
+    """Run the land model at the learnt parameters, and learn again where it disagrees."""
+    _stage("refine", folder)
+
+
+@app.command()
 def evaluate(folder: RunFolderArgument) -> None:
     """Run the land model with the learnt parameters, and score it."""
     _stage("evaluate", folder)

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from mdpl.config_learning import GeneratorConfig, SurrogateConfig
+from mdpl.config_learning import AnySurrogateConfig, DayBlockConfig, GeneratorConfig
 from mdpl.errors import ConfigError
 
 
@@ -115,6 +115,30 @@ class EnsembleConfig(_Section):
     )
 
 
+class RefineConfig(_Section):
+    """Closing the gap between what the surrogate promises and what the land model delivers."""
+
+    rounds: Annotated[int, Field(ge=0)] = Field(
+        2,
+        description="rounds at most of running the land model at the learnt parameters and "
+        "around them, and learning again",
+    )
+    tolerance: Annotated[float, Field(gt=0)] = Field(
+        0.05,
+        description="share of the delivered RMSE by which the promise may be off, in the "
+        "median and at 80 % of towers, for the rounds to end",
+    )
+    members: Annotated[int, Field(ge=2)] = Field(
+        16, description="land-model runs of each tower and round"
+    )
+    spread: Annotated[float, Field(gt=0, le=0.5)] = Field(
+        0.1, description="standard deviation of their parameters about the learnt, unit cube"
+    )
+    steps: Annotated[int, Field(ge=1)] = Field(
+        500, description="training steps of the surrogate in each round"
+    )
+
+
 class EvaluationConfig(_Section):
     """What counts in daily and monthly scores."""
 
@@ -136,8 +160,9 @@ class Config(_Section):
     sites: SitesConfig = SitesConfig()
     model: ModelConfig = ModelConfig()
     ensemble: EnsembleConfig = EnsembleConfig()
-    surrogate: SurrogateConfig = SurrogateConfig()
+    surrogate: AnySurrogateConfig = DayBlockConfig()
     generator: GeneratorConfig = GeneratorConfig()
+    refine: RefineConfig = RefineConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter
 
 _Rate = Annotated[float, Field(gt=0, le=1)]
 
@@ -27,13 +27,28 @@ class _Learning(BaseModel):
     )
     weight_decay: float = Field(1e-4, ge=0, description="decay of the weights (AdamW)")
     clip: float = Field(1.0, gt=0, description="largest norm of the gradient")
+    balance: Literal["fixed", "uncertainty", "gradnorm"] = Field(
+        "fixed", description="how tasks are weighed: by task_weights, or learnt"
+    )
+    task_weights: dict[str, Annotated[float, Field(gt=0)]] = Field(
+        {}, description="weights of tasks, such as {Qle: 2}; 1 unless said"
+    )
+    compare_every: int = Field(
+        100, ge=0, description="steps between comparisons of the tasks' gradients; 0 = never"
+    )
+    patience: Annotated[int, Field(ge=1)] | None = Field(
+        None, description="judgements without a better one that end the training; null = none do"
+    )
     seed: int = Field(0, ge=0, description="seed of the weights and of the batches")
 
 
 class SurrogateConfig(_Learning):
-    """The multi-task emulator of the land model and how it is trained."""
+    """What the emulators of the land model have in common."""
 
-    hidden: int = Field(48, ge=1, description="size of the state carried from day to day")
+    kind: str
+    block_hours: float
+
+    hidden: int = Field(48, ge=1, description="size of the state carried from block to block")
     width: int = Field(64, ge=1, description="width of the shared layers and of the gates")
     layers: int = Field(2, ge=1, description="number of shared layers")
     tower: int = Field(32, ge=1, description="width of the hidden layer of each task's tower")
@@ -45,6 +60,49 @@ class SurrogateConfig(_Learning):
     )
     learning_rate: _Rate = Field(1.5e-2, description="highest learning rate (cosine schedule)")
     checkpoint_every: int = Field(100, ge=1, description="steps between checkpoints")
+
+
+class DayBlockConfig(SurrogateConfig):
+    """The multi-task emulator, a day's fluxes at once and memory from day to day."""
+
+    kind: Literal["day-block"] = Field(
+        "day-block", description="'day-block', or 'sequence' for memory from step to step"
+    )
+    block_hours: float = Field(24, ge=24, le=24, description="hours from one state to the next")
+
+
+class SequenceConfig(SurrogateConfig):
+    """The multi-task emulator of the paper, memory from step to step of the forcing."""
+
+    kind: Literal["sequence"] = Field("sequence", description="'sequence', or 'day-block'")
+    block_hours: float = Field(
+        3, gt=0, le=24, description="hours from one state to the next: 0.5, 1, 3, ..."
+    )
+    window_days: int = Field(
+        90, ge=2, description="longest stretch of a record the recurrence runs over, days"
+    )
+    warmup_days: int = Field(
+        30,
+        ge=0,
+        description="days at the head of a stretch that do not count, unless it begins the record",
+    )
+
+
+def _with_kind(value: Any) -> Any:
+    return {"kind": "day-block", **value} if isinstance(value, dict) else value
+
+
+AnySurrogateConfig = Annotated[
+    Annotated[DayBlockConfig | SequenceConfig, Field(discriminator="kind")],
+    BeforeValidator(_with_kind),
+]
+"""Either network; a mapping without ``kind`` is the day-block one."""
+
+
+def surrogate_config(stored: dict[str, Any]) -> DayBlockConfig | SequenceConfig:
+    """A network's config from its `model_dump`; pydantic's ValidationError where it is none."""
+    found: DayBlockConfig | SequenceConfig = TypeAdapter(AnySurrogateConfig).validate_python(stored)
+    return found
 
 
 class GeneratorConfig(_Learning):

@@ -1,4 +1,4 @@
-"""The main job: towers, ensemble, surrogate, generator, the land model again, scores, report.
+"""The main job: towers, ensemble, surrogate, generator, rounds, the land model, scores, report.
 
 A stage reads what the stages before it wrote in the run folder, and nothing else.
 """
@@ -7,123 +7,28 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 
-from mdpl.calibration import mdpl as learning
-from mdpl.config import Config, SupplyConfig
-from mdpl.ensemble.run import Plan, run_ensemble
+from mdpl import rounds
+from mdpl.config import Config
+from mdpl.ensemble.run import run_ensemble
 from mdpl.ensemble.store import EnsembleStore
-from mdpl.errors import ConfigError, RunError
+from mdpl.errors import RunError
 from mdpl.evaluation import scores as scoring
-from mdpl.evaluation.periods import split
-from mdpl.evaluation.resolution import Coverage
-from mdpl.generator.train import TowerObservations
-from mdpl.lsm.matsiro.mixture import Mixture
-from mdpl.lsm.matsiro.model import Matsiro
-from mdpl.lsm.matsiro.place import SupplyOptions
-from mdpl.lsm.model import ParameterSpace
+from mdpl.job import JUDGED, Job, made_from, observe, open_job, score, simulation_path, tensors
 from mdpl.memory import give_back
 from mdpl.progress import Progress
 from mdpl.report import page
-from mdpl.runs import RunFolder, create, locked, open_run, writing
-from mdpl.sites.catalogue import open_sites
+from mdpl.runs import RunFolder, create, load_dataset, locked, open_run, save_dataset, writing
 from mdpl.sites.qc import measured
 from mdpl.sites.site import Site
-from mdpl.surrogate import train as surrogate_training
+from mdpl.surrogate.audit import fidelity
 from mdpl.surrogate.store import load_surrogate, save_surrogate
-from mdpl.surrogate.windows import SiteTensors, build
-
-STATE = ("SoilStress", "SoilMoist", "SoilTemp", "CanopInt", "GPP")
-"""Outputs of the reference run that tell the surrogate the state of the land."""
-
-JUDGED = ("Qle", "Qh", "GPP")
-
-
-@dataclass(frozen=True)
-class Job:
-    """A configuration with its towers and its land model opened."""
-
-    config: Config
-    sites: tuple[Site, ...]
-    model: Matsiro
-
-    @cached_property
-    def space(self) -> ParameterSpace:
-        """The parameters that are free, within the bounds of this run."""
-        names = self.config.model.parameters or self.model.recommended
-        every = self.model.parameters.narrow(self.config.model.ranges)
-        return every.subset(names)
-
-    @property
-    def training(self) -> tuple[Site, ...]:
-        return tuple(s for s in self.sites if s.code not in self.config.sites.held_out)
-
-    @property
-    def outputs(self) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(("Qle", "Qh", *self.config.tasks, "GPP")))
-
-    def coverage(self) -> Coverage:
-        chosen = self.config.evaluation
-        return Coverage(chosen.day_share, chosen.month_days)
-
-
-def open_job(config: Config) -> Job:
-    """Open the towers and the model a configuration names.
-
-    Raises:
-        ConfigError, SiteError, ModelError: what is wrong with them, all found before any work.
-    """
-    chosen = config.sites
-    named = None if chosen.codes is None else (*chosen.codes, *chosen.held_out)
-    wanted = None if named is None else tuple(dict.fromkeys(named))
-    sites = tuple(open_sites(chosen.folder, wanted))
-    codes = [s.code for s in sites]
-    unknown = sorted(set(chosen.held_out) - set(codes))
-    if unknown:
-        raise ConfigError(
-            f"sites.held_out: no tower {', '.join(unknown)}; there are {', '.join(codes)}"
-        )
-    if set(codes) == set(chosen.held_out):
-        raise ConfigError("sites.held_out: every tower is held out; leave some to learn from")
-    model = Matsiro(
-        newton_steps=config.model.newton_steps,
-        default_cycles=config.model.default_cycles,
-        member_cycles=config.model.member_cycles,
-        supply={code: _supply(options) for code, options in config.model.supply.items()},
-        mixtures={code: Mixture(**dict(m)) for code, m in config.model.mixtures.items()},
-    )
-    for code in (*config.model.supply, *config.model.mixtures):
-        if code not in codes:
-            raise ConfigError(
-                f"model.supply, model.mixtures: no tower {code}; there are {', '.join(codes)}"
-            )
-    job = Job(config, sites, model)
-    for site in sites:
-        _check_site(job, site)
-    return job
-
-
-def _supply(options: SupplyConfig) -> SupplyOptions:
-    depth = float("inf") if options.water_table is None else options.water_table
-    return SupplyOptions(options.irrigation_target, options.irrigation_below, depth)
-
-
-def _check_site(job: Job, site: Site) -> None:
-    job.space.check(job.space.defaults(site.attributes))
-    observed = scoring.observations(site, job.config.tasks, job.config.sites.flux, split(site.time))
-    for task in job.config.tasks:
-        counts = f"{task}_measured"
-        if site in job.training and (counts not in observed or not observed[counts].any()):
-            raise ConfigError(
-                f"{site.code}: no measured {task} to learn from; leave the tower out, hold it "
-                "out, or take the flux from 'tasks'"
-            )
+from mdpl.surrogate.train import train
 
 
 def run(config: Config, path: Path, progress: Progress, *, report: bool = True) -> Path:
@@ -176,98 +81,46 @@ def _do(stage: str, job: Job, folder: RunFolder, progress: Progress) -> None:
 
 def _ensemble(job: Job, folder: RunFolder, progress: Progress, counts: dict[str, int]) -> None:
     with progress.task("default runs", len(job.sites)) as task:
-        todo = [s for s in job.sites if not _simulation(folder, "default", s.code).exists()]
+        todo = [s for s in job.sites if not simulation_path(folder, "default", s.code).exists()]
         task.advance(len(job.sites) - len(todo))
         for site, run in zip(todo, job.model.simulate_each(todo, [None] * len(todo)), strict=True):
-            save_series(run, _simulation(folder, "default", site.code))
+            save_dataset(run, simulation_path(folder, "default", site.code))
             counts["lsm_runs"] += 1
             task.advance(1)
-    observed = {site.code: _observe(job, site) for site in job.sites}
+    observed = {site.code: observe(job, site) for site in job.sites}
     for code, dataset in observed.items():
-        save_series(dataset, folder / f"observations/{code}.nc")
+        save_dataset(dataset, folder / f"observations/{code}.nc")
     folder.write("sites.json", _describe_sites(job))
-    plan = Plan(
-        job.space,
-        job.config.ensemble.members,
-        job.config.ensemble.design,
-        job.config.ensemble.seed,
-        job.outputs,
-    )
     store = EnsembleStore(folder / "ensemble.zarr")
     job.model.equilibrate(job.training)
     before = _runs_done(store, job.training)
     try:
-        run_ensemble(job.model, job.training, plan, store, progress)
+        run_ensemble(job.model, job.training, job.plan(), store, progress)
     finally:
         counts["lsm_runs"] += _runs_done(store, job.training) - before
 
 
 def _surrogate(job: Job, folder: RunFolder, progress: Progress, counts: dict[str, int]) -> None:
-    store = EnsembleStore(folder / "ensemble.zarr")
-    seen_by_surrogate = tensors(job, folder)
-    seen, unseen = [], []
-    for site in job.training:
-        made = store.site(site.code)
-        runs = surrogate_training.TowerRuns(
-            seen_by_surrogate[site.code],
-            made.unit[made.usable],
-            {task: made.read(task, made.usable) for task in job.config.tasks},
-        )
-        learn, judge = surrogate_training.hold_out(
-            len(made.usable), job.config.ensemble.unseen, job.config.ensemble.seed
-        )
-        seen.append(runs.select(learn))
-        unseen.append(runs.select(judge))
+    runs = rounds.runs_of(job, EnsembleStore(folder / "ensemble.zarr"), tensors(job, folder))
+    halves = [rounds.split_members(job, tower) for tower in runs]
     place = folder / "surrogate"
-    trained, _ = surrogate_training.train(
-        seen, job.space.names, job.config.surrogate, folder=place, progress=progress
+    trained, _ = train(
+        [seen for seen, _ in halves],
+        job.space.names,
+        job.config.surrogate,
+        folder=place,
+        progress=progress,
     )
     save_surrogate(trained, job.config.surrogate, place / "surrogate.eqx")
-    fidelity = surrogate_training.evaluate(trained, unseen)
-    folder.write("surrogate/fidelity.csv", fidelity.to_csv(index=False))
+    judged = fidelity(trained, [unseen for _, unseen in halves])
+    folder.write("surrogate/fidelity.csv", judged.to_csv(index=False))
     counts["models_trained"] += 1
 
 
 def _calibrate(job: Job, folder: RunFolder, progress: Progress, counts: dict[str, int]) -> None:
     surrogate = load_surrogate(folder / "surrogate/surrogate.eqx")
-    seen_by_surrogate = tensors(job, folder)
-    towers = []
-    for site in job.training:
-        observed = load_series(folder / f"observations/{site.code}.nc")
-        inside = scoring.masks(observed)["calibration"]
-        towers.append(
-            TowerObservations(
-                seen_by_surrogate[site.code],
-                learning.describe(site),
-                {task: observed[task].values for task in surrogate.tasks},
-                {
-                    task: (observed[f"{task}_measured"].values > 0) & inside
-                    for task in surrogate.tasks
-                },
-            )
-        )
-    found = learning.calibrate(
-        surrogate,
-        job.space,
-        job.sites,
-        towers,
-        job.config.generator,
-        folder / "generator",
-        progress,
-    )
-    counts["models_trained"] += found.models_trained
-    folder.write("parameters.csv", found.table().to_csv(index=False))
-    rows = []
-    for site in job.sites:
-        if site.code not in found.unit:
-            continue
-        guess = surrogate.predict(seen_by_surrogate[site.code], found.unit[site.code])
-        series = {task: ("time", guess[:, i]) for i, task in enumerate(surrogate.tasks)}
-        rows.append(score(job, site, "surrogate", xr.Dataset(series, {"time": site.time})))
-    every = pd.concat(rows)
-    native = every[(every["metric"] == "rmse") & (every["resolution"] == "native")]
-    promised = native.rename(columns={"value": "rmse"})[["site", "flux", "period", "rmse"]]
-    folder.write("promised.csv", promised.to_csv(index=False))
+    counts["models_trained"] += rounds.learn(job, folder, 0, surrogate, progress).models_trained
+    rounds.settle(folder, 0)
 
 
 def _evaluate(job: Job, folder: RunFolder, progress: Progress, counts: dict[str, int]) -> None:
@@ -276,7 +129,8 @@ def _evaluate(job: Job, folder: RunFolder, progress: Progress, counts: dict[str,
     todo = [
         s
         for s in job.sites
-        if s.code in learnt and not made_from(_simulation(folder, "mdpl", s.code), learnt[s.code])
+        if s.code in learnt
+        and not made_from(simulation_path(folder, "mdpl", s.code), learnt[s.code])
     ]
     values = [
         job.model.parameters.complete(
@@ -288,11 +142,11 @@ def _evaluate(job: Job, folder: RunFolder, progress: Progress, counts: dict[str,
         for site, simulated in zip(todo, job.model.simulate_each(todo, values), strict=True):
             _check_learnt(simulated, site, learnt[site.code])
             told = simulated.assign_attrs(parameters=learnt[site.code].to_json())
-            save_series(told, _simulation(folder, "mdpl", site.code))
+            save_dataset(told, simulation_path(folder, "mdpl", site.code))
             counts["lsm_runs"] += 1
             task.advance(1)
     tables = [
-        score(job, site, name, load_series(_simulation(folder, name, site.code)))
+        score(job, site, name, load_dataset(simulation_path(folder, name, site.code)))
         for site in job.sites
         for name in ("default", "mdpl")
         if name == "default" or site.code in learnt
@@ -300,6 +154,7 @@ def _evaluate(job: Job, folder: RunFolder, progress: Progress, counts: dict[str,
     scores = pd.concat(tables, ignore_index=True)
     folder.write("scores.csv", scores.to_csv(index=False))
     folder.write("gains.csv", scoring.gains(scores).to_csv(index=False))
+    rounds.finish(folder, scores)
 
 
 def _report(job: Job, folder: RunFolder, progress: Progress, counts: dict[str, int]) -> None:
@@ -310,40 +165,11 @@ STAGES: dict[str, Callable[[Job, RunFolder, Progress, dict[str, int]], None]] = 
     "ensemble": _ensemble,
     "surrogate": _surrogate,
     "calibrate": _calibrate,
+    "refine": rounds.refine,
     "evaluate": _evaluate,
     "report": _report,
 }
 """Stage name -> what does it, in order."""
-
-
-def tensors(job: Job, folder: RunFolder) -> dict[str, SiteTensors]:
-    """What the surrogate sees of each tower, by code; needs the default runs."""
-    names = list(dict.fromkeys((*job.config.tasks, *STATE)))
-    made = {}
-    for site in job.sites:
-        reference = load_series(_simulation(folder, "default", site.code))[names]
-        default = job.space.to_unit(job.space.defaults(site.attributes))
-        made[site.code] = build(site, reference, default, job.config.tasks)
-    return made
-
-
-def score(job: Job, site: Site, name: str, simulation: xr.Dataset) -> pd.DataFrame:
-    """Rows of ``scores.csv`` of one simulation."""
-    fluxes = [f for f in JUDGED if f in site.fluxes and f in simulation]
-    return scoring.score(
-        site,
-        name,
-        simulation,
-        fluxes,
-        job.config.sites.flux,
-        split(site.time),
-        job.coverage(),
-    )
-
-
-def _observe(job: Job, site: Site) -> xr.Dataset:
-    fluxes = [f for f in JUDGED if f in site.fluxes]
-    return scoring.observations(site, fluxes, job.config.sites.flux, split(site.time))
 
 
 def _check_learnt(dataset: xr.Dataset, site: Site, parameters: pd.Series) -> None:
@@ -385,36 +211,3 @@ def _runs_done(store: EnsembleStore, sites: Sequence[Site]) -> int:
         except (RunError, FileNotFoundError):
             continue
     return done
-
-
-def _simulation(folder: RunFolder, model: str, code: str) -> Path:
-    return folder / f"simulations/{model}/{code}.nc"
-
-
-def save_series(dataset: xr.Dataset, path: Path) -> None:
-    """Write a dataset whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.part")
-    compressed = {name: {"zlib": True, "complevel": 1} for name in dataset.data_vars}
-    dataset.to_netcdf(temporary, encoding=compressed)
-    temporary.replace(path)
-
-
-def load_series(path: Path) -> xr.Dataset:
-    """Read a dataset of the run folder into memory.
-
-    Raises:
-        RunError: it is missing or damaged.
-    """
-    try:
-        with xr.open_dataset(path) as dataset:
-            return dataset.load()
-    except FileNotFoundError as error:
-        raise RunError(f"{path}: missing; run the stage that makes it again") from error
-    except (OSError, ValueError) as error:
-        raise RunError(f"{path}: damaged ({error}); delete it and run its stage again") from error
-
-
-def made_from(path: Path, parameters: pd.Series) -> bool:
-    """Whether a simulation is there and was made with these parameters."""
-    return path.exists() and load_series(path).attrs.get("parameters") == parameters.to_json()

@@ -1,13 +1,14 @@
 """The objective is the generator's, its slopes are those of differences; the ledger keeps count."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import jax
 import numpy as np
 import pytest
-import toy_bucket as bucket
 import toy_linear as toy
 
+import toy_bucket as bucket
 from mdpl.calibration.objective import Ledger, Objective
 from mdpl.config_learning import GeneratorConfig
 from mdpl.errors import ModelError, RunError, SiteError
@@ -23,7 +24,9 @@ def test_objective_is_that_of_the_generator_at_one_tower():
     observed = {task: truth[task].values for task in ("Qle", "Qh")}
     counts = {t: np.random.default_rng(i).random(960) < 0.6 for i, t in enumerate(observed)}
     tower = TowerObservations(tensors, {"land_cover": 1}, observed, counts)
-    config = GeneratorConfig(kind="free", prior_width=0.3, prior_weight=0.5)
+    config = GeneratorConfig(
+        kind="free", prior_width=0.3, prior_weight=0.5, task_weights={"Qle": 3}
+    )
     encoder = fit_encoder(["XX-000"], [tower.attributes], free=True)
     generator = Generator(config, encoder, bucket.NAMES, key=jax.random.key(0))
     weights = np.array([[0.5], [-1.0], [0.2], [2.0]], dtype=np.float32)
@@ -34,13 +37,15 @@ def test_objective_is_that_of_the_generator_at_one_tower():
     surrogate = SimpleNamespace(
         predict=lambda tensors, unit: 100 * np.tensordot(unit, response, axes=1),
         scalers=SimpleNamespace(task_scale=np.array([30.0, 20.0])),
-        parameter_names=bucket.NAMES,
+        tasks=("Qle", "Qh"),
     )
     theirs = full_loss(generator, surrogate, [tower], [_pool(surrogate, tower)], config)
     unit = generator.parameters("XX-000", tower.attributes, tensors.default_unit)
     space = ParameterSpace(tuple(Parameter(n, "1", "", 0, 1, 0.5, "test") for n in bucket.NAMES))
     rows = np.stack([np.where(counts[t], observed[t], np.nan) for t in observed])
-    own = Objective("XX-000", space, tensors.default_unit, ("Qle", "Qh"), rows, 0.3, 0.5)
+    own = Objective(
+        "XX-000", space, tensors.default_unit, ("Qle", "Qh"), rows, np.array([1.5, 0.5]), 0.3, 0.5
+    )
     series = surrogate.predict(tensors, unit).T[None]
     # The generator keeps its observations in half precision.
     np.testing.assert_allclose(own(unit[None], series), theirs, rtol=2e-3)
@@ -70,7 +75,7 @@ def test_a_failed_run_is_infinitely_bad_and_nothing_to_learn_from_is_refused():
     failed = np.array([[1.0, 1.0, 0.5]])
     assert np.isinf(target(failed, toy.fluxes(failed)))
     with pytest.raises(SiteError, match="no measured step of Qle, Qh"):
-        Objective("XX-Toy", toy.SPACE, toy.DEFAULT, ("Qle", "Qh"), np.full((2, 9), np.nan), 0.5, 0)
+        replace(target, observed=np.full((2, 9), np.nan))
     with pytest.raises(ModelError, match="expected fluxes of shape"):
         target(failed, np.zeros((1, 2, 5)))
 

@@ -40,7 +40,8 @@ def objective(
     rng = np.random.default_rng(4)
     observed = observed + noise * rng.normal(size=observed.shape)
     observed[:, rng.random(observed.shape[1]) < 0.2] = np.nan
-    return Objective("XX-Toy", SPACE, DEFAULT, ("Qle", "Qh"), observed, 0.5, prior_weight)
+    weights = np.array([1.2, 0.8])
+    return Objective("XX-Toy", SPACE, DEFAULT, ("Qle", "Qh"), observed, weights, 0.5, prior_weight)
 
 
 def asker(target: Objective, bend: float = 1.0):

@@ -7,15 +7,16 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
-from mdpl import cli, pipeline
+from mdpl import cli
 from mdpl.config import Config, EnsembleConfig, ModelConfig, SitesConfig
 from mdpl.errors import ConfigError, RunError
 from mdpl.evaluation import scores as scoring
 from mdpl.experiments import rivals, rivals_table, virtual_study
+from mdpl.job import open_job, score
 from mdpl.lsm.matsiro import engine
 from mdpl.lsm.matsiro.model import Matsiro
 from mdpl.progress import SilentProgress
-from mdpl.runs import create
+from mdpl.runs import create, open_run, save_dataset
 
 STUDY = virtual_study.Study(trained=3, unseen=1, days=24, seed=3)
 FIRST, SECOND, THIRD = (c for c in STUDY.codes if c not in STUDY.held_out)
@@ -40,16 +41,16 @@ def run(tmp_path_factory):
         ensemble=EnsembleConfig(members=16),
     )
     folder = create(place / "run", config)
-    job = pipeline.open_job(config)
+    job = open_job(config)
     folder.note_manifest(job.sites)
     tables, learnt = [], []
     for site in job.sites:
         observed = scoring.observations(site, ("Qle", "Qh"))
-        pipeline.save_series(observed, folder / f"observations/{site.code}.nc")
+        save_dataset(observed, folder / f"observations/{site.code}.nc")
         default = job.model.simulate(site, None, ("Qle", "Qh")).isel(member=0)
         for name in ("default", "mdpl"):
-            pipeline.save_series(default, folder / f"simulations/{name}/{site.code}.nc")
-            tables.append(pipeline.score(job, site, name, default))
+            save_dataset(default, folder / f"simulations/{name}/{site.code}.nc")
+            tables.append(score(job, site, name, default))
         values = job.space.defaults(site.attributes)
         learnt.append(
             pd.DataFrame({"site": site.code, "parameter": job.space.names, "value": values})
@@ -106,12 +107,12 @@ def test_a_search_writes_what_a_run_does_and_keeps_other_towers(run, monkeypatch
 def test_what_is_promised_is_what_the_land_model_delivers(run):
     """Objective and scores come from one simulation, that of the values in the table."""
     found = calibrate(run, "cma-es", 32)
-    job = pipeline.open_job(Config.model_validate(pipeline.open_run(run).config.model_dump()))
+    job = open_job(Config.model_validate(open_run(run).config.model_dump()))
     site = next(s for s in job.sites if s.code == FIRST)
     values = found["parameters"].query("site == @FIRST")["value"].to_numpy()
     full = job.model.parameters.complete(job.space.names, values, site.attributes)
     simulated = job.model.simulate(site, full).isel(member=0)
-    target = rivals.objective(job, pipeline.open_run(run), site)
+    target = rivals.objective(job, open_run(run), site)
     series = np.stack([simulated[t].values for t in target.tasks])[None]
     objective = target(job.space.to_unit(values)[None], series)[0]
     cost = found["cost"].query("site == @FIRST")
@@ -167,7 +168,7 @@ def test_the_table_compares_over_towers_all_methods_have(run):
 
 
 def test_a_towers_own_error_is_taken_where_it_has_one(run):
-    job = pipeline.open_job(pipeline.open_run(run).config)
+    job = open_job(open_run(run).config)
     site = job.training[0]
     assert np.isnan(rivals._own_error(job, site)).all()
     own = site.fluxes.assign(Qh_uc=("time", np.full(len(site.time), 4.0)))
@@ -196,6 +197,6 @@ def test_mistakes_are_answered_in_words(run, tmp_path):
         calibrate(run, "cma-es", 32, ["XX-Nix"])
     with pytest.raises(ConfigError, match="raise --lsm-runs"):
         calibrate(run, "sce-ua", 12, [FIRST])
-    create(tmp_path / "new", pipeline.open_run(run).config)
+    create(tmp_path / "new", open_run(run).config)
     with pytest.raises(RunError, match="not finished"):
         calibrate(tmp_path / "new", "cma-es", 32)

@@ -5,10 +5,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-import toy_bucket as toy
 
+import toy_bucket as toy
 from mdpl.errors import ModelError, RunError
-from mdpl.surrogate.batches import drawer, loss
+from mdpl.surrogate.batches import drawer, losses
 from mdpl.surrogate.network import Network, Surrogate
 from mdpl.surrogate.store import load_surrogate, save_surrogate
 from mdpl.surrogate.train import _pools, fit_scalers
@@ -19,13 +19,14 @@ def fresh(tensors: SiteTensors, seed: int = 0) -> Surrogate:
     sizes = (
         len(toy.NAMES),
         len(tensors.dynamic_names),
-        len(tensors.daily_names),
+        len(tensors.summary_names),
         len(tensors.tasks),
     )
     network = Network(toy.tiny(), *sizes, key=jax.random.key(seed))
     scale = np.full(len(tensors.tasks), 50.0)
     scalers = fit_scalers([tensors], scale)
-    return Surrogate(network, scalers, tensors.tasks, toy.NAMES, tensors.dynamic_names)
+    names = tensors.dynamic_names, tensors.summary_names
+    return Surrogate(network, scalers, tensors.tasks, toy.NAMES, *names, window_days=1098)
 
 
 def test_at_the_defaults_the_prediction_is_the_reference_run_exactly():
@@ -35,14 +36,16 @@ def test_at_the_defaults_the_prediction_is_the_reference_run_exactly():
     assert (predicted == tensors.reference.reshape(-1, 2)).all()
 
 
-def test_a_change_of_weather_changes_no_earlier_day_and_is_remembered():
-    tensors = toy.tensors(toy.site(days=9))
+@pytest.mark.parametrize("hours", [24, 3, 1])
+def test_a_change_of_weather_changes_no_earlier_block_and_is_remembered(hours):
+    tensors = toy.tensors(toy.site(days=9), block_hours=hours)
+    assert tensors.per_day * hours == 24 and tensors.slots == hours
     day = 5
-    daily = tensors.daily.copy()
-    daily[day] += tensors.daily.std(axis=0)
+    summary = tensors.summary.copy()
+    summary[day] += tensors.summary.std(axis=0)
     dynamic = tensors.dynamic.copy()
     dynamic[day] += tensors.dynamic.std(axis=(0, 1))
-    changed = replace(tensors, daily=daily, dynamic=dynamic)
+    changed = replace(tensors, summary=summary, dynamic=dynamic)
     surrogate, unit = fresh(tensors), np.full(4, 0.9)
     before = tensors.fold(surrogate.predict(tensors, unit).T)
     after = tensors.fold(surrogate.predict(changed, unit).T)
@@ -62,8 +65,9 @@ def test_predictions_stand_on_the_time_axis_of_a_record_that_begins_at_noon():
     assert night_to_noon.argmax() in range(8, 17)
 
 
-def test_many_members_and_long_records_in_chunks_equal_one_member_alone():
-    tensors = toy.tensors(toy.site(days=70))
+@pytest.mark.parametrize("hours", [24, 3])
+def test_many_members_and_long_records_in_chunks_equal_one_member_alone(hours):
+    tensors = toy.tensors(toy.site(days=140), block_hours=hours)
     surrogate = fresh(tensors)
     unit = np.random.default_rng(0).random((19, 4))
     together = surrogate.predict(tensors, unit)
@@ -86,7 +90,7 @@ def test_gradient_of_the_loss_agrees_with_finite_differences():
 
     @jax.jit
     def objective(weights: object) -> jax.Array:
-        return loss(eqx.combine(weights, static), batch)[0]
+        return losses(eqx.combine(weights, static), batch).mean()
 
     slope = jax.jit(jax.grad(objective))(weights)
     leaves, structure = jax.tree.flatten(weights.network)

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
-import toy_bucket as toy
 
+import toy_bucket as toy
 from mdpl.errors import ModelError, SiteError
 from mdpl.surrogate.windows import build
 
@@ -9,7 +9,7 @@ from mdpl.surrogate.windows import build
 def test_fold_and_unfold_keep_every_step_in_its_place_when_a_record_begins_at_noon():
     tower = toy.site(days=5, start="2001-03-01T12:00")
     tensors = toy.tensors(tower)
-    assert (tensors.first, tensors.days) == (12, 4)
+    assert (tensors.first, tensors.blocks) == (12, 4)
     hours = (tower.time.astype("datetime64[h]").astype(int) % 24).astype(float)
     folded = tensors.fold(hours)
     assert (folded == np.arange(24)).all()

@@ -3,11 +3,11 @@ r"""What every way of learning one tower's parameters minimises, and the account
 The objective is Eq. 2 of `mdpl.generator.train` for a single tower s, with the land model's own
 fluxes :math:`f_k` in place of the surrogate's:
 
-.. math:: J(u) = \frac{1}{T} \sum_k \frac{\overline{(f_k(u) - y_k)^2}}{\mathrm{var}(y_k)}
+.. math:: J(u) = \frac{1}{T} \sum_k a_k \frac{\overline{(f_k(u) - y_k)^2}}{\mathrm{var}(y_k)}
           + w \, \overline{\left(\frac{u - u_s}{b}\right)^2}
 
-with u a point of the unit cube, T the number of fluxes, the first bar over the steps that count
-and the second over parameters.
+with u a point of the unit cube, T the number of fluxes, a their weights (one unless the user
+says otherwise), the first bar over the steps that count and the second over parameters.
 """
 
 from __future__ import annotations
@@ -46,6 +46,7 @@ class Objective:
         tasks: the fluxes learnt from.
         observed: (task, time), NaN at steps that do not count: those not measured, and those
             outside the calibration period.
+        task_weights: a, (task,), mean one.
         prior_width, prior_weight: b and w.
 
     Raises:
@@ -57,6 +58,7 @@ class Objective:
     default: np.ndarray
     tasks: tuple[str, ...]
     observed: np.ndarray
+    task_weights: np.ndarray
     prior_width: float
     prior_weight: float
 
@@ -97,7 +99,13 @@ class Objective:
         """Tells this objective from any other."""
         about = (self.space.names, self.tasks, self.prior_width, self.prior_weight)
         digest = hashlib.sha256(repr(about).encode())
-        for array in (self.space.lower, self.space.upper, self.default, self.observed):
+        for array in (
+            self.space.lower,
+            self.space.upper,
+            self.default,
+            self.observed,
+            self.task_weights,
+        ):
             digest.update(np.ascontiguousarray(array).tobytes())
         return digest.hexdigest()[:16]
 
@@ -107,13 +115,13 @@ class Objective:
 
     @cached_property
     def _weight(self) -> np.ndarray:
-        """One over number and variance of what counts, by task; none where nothing does."""
+        """Weight over number and variance of what counts, by task; none where nothing does."""
         weights = []
         for row in self.observed:
             values = row[np.isfinite(row)]
             variance = np.var(values) if values.size else 0.0
             weights.append(1.0 / (values.size * variance) if variance > 0 else 0.0)
-        return np.array(weights)
+        return np.array(weights) * self.task_weights
 
     def _error(self, series: np.ndarray) -> np.ndarray:
         if series.shape[1:] != self.observed.shape:

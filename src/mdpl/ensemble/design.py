@@ -27,6 +27,23 @@ def draw(members: int, dimensions: int, kind: Kind, seed: int) -> np.ndarray:
     return np.clip(points, 1e-6, 1.0 - 1e-6)
 
 
+def around(centre: np.ndarray, members: int, spread: float, seed: int) -> np.ndarray:
+    """Points of the unit cube about one of them, itself the first.
+
+    Args:
+        centre: shape (dimension,).
+        spread: standard deviation of each coordinate, before it is reflected at the bounds.
+
+    Returns:
+        shape (member, dimension), each strictly inside (0, 1).
+    """
+    rng = np.random.default_rng(seed)
+    points = centre + spread * rng.standard_normal((members, len(centre)))
+    points = 1.0 - np.abs(1.0 - np.abs(points))  # reflected at 0 and at 1
+    points[0] = centre
+    return np.asarray(np.clip(points, 1e-6, 1.0 - 1e-6))
+
+
 def site_seed(seed: int, code: str) -> int:
     """A seed of its own for each tower, whichever other towers take part."""
     return zlib.crc32(f"{seed}:{code}".encode())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 
@@ -30,6 +30,8 @@ class Plan:
     Attributes:
         space: parameters perturbed and their bounds; the others keep their defaults.
         outputs: what to store of each run.
+        points: tower -> points of the unit cube to run, (member, parameter); without them the
+            whole cube is filled by a design of this ``kind``.
     """
 
     space: ParameterSpace
@@ -37,9 +39,12 @@ class Plan:
     kind: design.Kind
     seed: int
     outputs: tuple[str, ...]
+    points: Mapping[str, np.ndarray] | None = None
 
     def unit(self, code: str) -> np.ndarray:
         """The design of one tower in the unit cube of ``space``, (member, parameter)."""
+        if self.points is not None:
+            return self.points[code]
         seed = design.site_seed(self.seed, code)
         return design.draw(self.members, len(self.space), self.kind, seed)
 

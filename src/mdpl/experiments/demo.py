@@ -5,17 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 
 from mdpl import pipeline
-from mdpl.config import Config, EnsembleConfig, ModelConfig, SitesConfig
-from mdpl.config_learning import GeneratorConfig, SurrogateConfig
+from mdpl.config import Config, EnsembleConfig, ModelConfig, RefineConfig, SitesConfig
+from mdpl.config_learning import DayBlockConfig, GeneratorConfig
 from mdpl.experiments import virtual_study
 from mdpl.memory import give_back
 from mdpl.progress import Progress
 from mdpl.runs import write_atomic
 
-SURROGATE = SurrogateConfig(steps=1700, days_per_batch=30)
+SURROGATE = DayBlockConfig(steps=1700, days_per_batch=30)
 GENERATOR = GeneratorConfig(steps=900, days_per_batch=60, prior_weight=2e-4)
 """Next to no pull towards the defaults: here the land model can be exactly right."""
-REAL_SURROGATE = SurrogateConfig(steps=500)
+REAL_SURROGATE = DayBlockConfig(steps=500)
 
 
 def demo(folder: Path, progress: Progress) -> Path:
@@ -53,6 +53,7 @@ def virtual_config(folder: Path, study: virtual_study.Study) -> Config:
         ensemble=EnsembleConfig(members=32),
         surrogate=SURROGATE,
         generator=GENERATOR,
+        refine=RefineConfig(rounds=0),
     )
 
 
@@ -63,4 +64,5 @@ def real_config() -> Config:
         model=ModelConfig(default_cycles=virtual_study.CYCLES),
         ensemble=EnsembleConfig(members=64),
         surrogate=REAL_SURROGATE,
+        refine=RefineConfig(rounds=0),
     )

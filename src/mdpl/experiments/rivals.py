@@ -19,11 +19,12 @@ from mdpl.calibration.calibration import Calibration
 from mdpl.calibration.objective import Answers, Ledger, Objective, simulated
 from mdpl.errors import ConfigError, RunError
 from mdpl.evaluation import scores as scoring
+from mdpl.job import JUDGED, Job, made_from, open_job, score
 from mdpl.memory import give_back
-from mdpl.pipeline import JUDGED, Job, load_series, made_from, open_job, save_series, score
 from mdpl.progress import Progress, Task
-from mdpl.runs import RunFolder, locked, open_run
+from mdpl.runs import RunFolder, load_dataset, locked, open_run, save_dataset
 from mdpl.sites.site import Site
+from mdpl.surrogate.balance import balance
 
 METHODS = ("direct", "sce-ua", "cma-es", "es-mda")
 
@@ -83,6 +84,7 @@ def objective(job: Job, folder: RunFolder, site: Site) -> Objective:
         job.space.to_unit(job.space.defaults(site.attributes)),
         job.config.tasks,
         _observed(job, folder, site, "calibration"),
+        balance("fixed", job.config.generator.task_weights, job.config.tasks, 0).weights,
         job.config.generator.prior_width,
         job.config.generator.prior_weight,
     )
@@ -138,7 +140,7 @@ def _ask(
 
 def _observed(job: Job, folder: RunFolder, site: Site, period: str) -> np.ndarray:
     """What counts in a period, (task, time); NaN elsewhere."""
-    observed = load_series(folder / f"observations/{site.code}.nc")
+    observed = load_dataset(folder / f"observations/{site.code}.nc")
     inside = scoring.masks(observed)[period]
     rows = [
         np.where((observed[f"{t}_measured"].values > 0) & inside, observed[t].values, np.nan)
@@ -188,8 +190,8 @@ def _simulate(job: Job, site: Site, found: Calibration, path: Path) -> xr.Datase
             job.space.names, found.values(site.code), site.attributes
         )
         run = job.model.simulate(site, values, JUDGED).isel(member=0)
-        save_series(run.assign_attrs(parameters=learnt.to_json()), path)
-    return load_series(path)
+        save_dataset(run.assign_attrs(parameters=learnt.to_json()), path)
+    return load_dataset(path)
 
 
 def _keep_posterior(folder: RunFolder, place: str, code: str, posterior: kalman.Posterior) -> None:

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 
 from mdpl.experiments.rivals import METHODS, objective
-from mdpl.pipeline import load_series, open_job
-from mdpl.runs import RunFolder, open_run
+from mdpl.job import open_job, simulation_path
+from mdpl.runs import RunFolder, load_dataset, open_run
 
 FLUXES = ("Qh", "Qle")
 """What `summary` shows."""
@@ -62,11 +62,12 @@ def _validation(scores: pd.DataFrame) -> pd.DataFrame:
 
 
 def _own_costs(folder: RunFolder) -> pd.DataFrame:
-    """The default and MdPL; ensemble, surrogate and generator shared out over the towers."""
+    """The default and MdPL; ensemble, networks and rounds shared out over the towers."""
     job = open_job(folder.config)
     timings = folder.read_json("timings.json")
-    stages = ("ensemble", "surrogate", "calibrate")
-    seconds = sum(timings.get(stage, {}).get("seconds", 0.0) for stage in stages)
+    spent = [timings.get(s, {}) for s in ("ensemble", "surrogate", "calibrate", "refine")]
+    seconds = sum(stage.get("seconds", 0.0) for stage in spent)
+    runs = sum(stage.get("lsm_runs", 0) for stage in spent) - len(job.sites)  # those by default
     learnt = pd.read_csv(folder / "parameters.csv")
     rows = []
     for site in job.training:
@@ -77,11 +78,11 @@ def _own_costs(folder: RunFolder) -> pd.DataFrame:
             "mdpl": job.space.to_unit(own[list(job.space.names)].to_numpy()),
         }
         for method, unit in units.items():
-            run = load_series(folder / f"simulations/{method}/{site.code}.nc")
+            run = load_dataset(simulation_path(folder, method, site.code))
             series = np.stack([run[task].values for task in target.tasks])
             value = float(target(unit[None], series[None])[0])
-            cost = (0, 0.0)
+            cost = (0.0, 0.0)
             if method == "mdpl":
-                cost = (job.config.ensemble.members, seconds / len(job.training))
+                cost = (runs / len(job.training), seconds / len(job.training))
             rows.append((site.code, method, *cost, value))
     return pd.DataFrame(rows, columns=["site", "method", "lsm_runs", "seconds", "objective"])

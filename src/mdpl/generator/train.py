@@ -36,7 +36,8 @@ from mdpl.config_learning import GeneratorConfig
 from mdpl.errors import ModelError, SiteError
 from mdpl.generator.network import Generator, fit_encoder
 from mdpl.progress import Progress
-from mdpl.surrogate.batches import Batch, Pool, drawer, loss
+from mdpl.surrogate.balance import balance
+from mdpl.surrogate.batches import Batch, Pool, drawer, losses
 from mdpl.surrogate.loop import descend
 from mdpl.surrogate.network import Surrogate
 from mdpl.surrogate.windows import SiteTensors
@@ -59,7 +60,7 @@ class TowerObservations:
     counts: Mapping[str, np.ndarray]
 
     def folded(self) -> np.ndarray:
-        """Counting observations by whole days, shape (day, slot, task); NaN elsewhere.
+        """Counting observations by block, shape (block, slot, task); NaN elsewhere.
 
         Raises:
             SiteError: nothing is left to learn from.
@@ -123,10 +124,10 @@ def train(
     def judge(weights: Any) -> float:
         return full_loss(generator(weights), surrogate, towers, pools, config)
 
-    weights, history = descend(
+    found = descend(
         start.layers,
         objective,
-        drawer(pools, config, members=1),
+        drawer(pools, config, members=1, longest=surrogate.window_days),
         config,
         tasks=surrogate.tasks,
         description="generator",
@@ -136,7 +137,7 @@ def train(
         judge=judge,
         judge_every=config.evaluate_every,
     )
-    return generator(weights), history
+    return generator(found.weights), found.history
 
 
 def loss_of_generator(
@@ -152,12 +153,12 @@ def loss_of_generator(
         features: of all training towers, shape (tower, feature); ``batch.tower`` picks from it.
 
     Returns:
-        the objective, and the error over variance by (site, task).
+        the penalty, and the error over variance by (site, task).
     """
     unit = jax.vmap(generator)(features[batch.tower], batch.default_unit)
-    error, parts = loss(surrogate, batch._replace(unit=unit[:, None]))
     far = (unit - batch.default_unit) / config.prior_width
-    return error + config.prior_weight * (far**2).mean(), parts
+    penalty = config.prior_weight * (far**2).mean()
+    return penalty, losses(surrogate, batch._replace(unit=unit[:, None]))
 
 
 def full_loss(
@@ -167,7 +168,8 @@ def full_loss(
     pools: Sequence[Pool],
     config: GeneratorConfig,
 ) -> float:
-    """Eq. 2 on every counting step of every tower."""
+    """Eq. 2 on every counting step of every tower, tasks weighed as the user says."""
+    weights = balance("fixed", config.task_weights, surrogate.tasks, 0).weights
     errors, penalties = [], []
     for tower, pool in zip(towers, pools, strict=True):
         tensors = tower.tensors
@@ -177,7 +179,7 @@ def full_loss(
         scaled = correction / np.asarray(surrogate.scalers.task_scale)
         squared = (scaled - pool.residual[0].astype(np.float32)) ** 2
         number = np.maximum(np.isfinite(squared).sum(axis=(0, 1)), 1)
-        errors.append(np.nansum(squared, axis=(0, 1)) / number * pool.importance)
+        errors.append(np.nansum(squared, axis=(0, 1)) / number * pool.importance * weights)
         penalties.append(((unit - tensors.default_unit) / config.prior_width) ** 2)
     return float(np.mean(errors) + config.prior_weight * np.mean(penalties))
 

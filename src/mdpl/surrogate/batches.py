@@ -1,7 +1,7 @@
 """Batches for training, and the loss both networks share.
 
-The recurrence runs over a stretch of days as long as the record, for the soil remembers; the
-dear part, the flux of each step, is computed at a few days drawn from it and a few steps of each.
+The recurrence runs over a stretch as long as the record, for the soil remembers; the dear part,
+the flux of each step, is computed at a few blocks drawn from it and a few steps of each.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from mdpl.surrogate.loop import Draw
 from mdpl.surrogate.network import Surrogate
 from mdpl.surrogate.windows import SiteTensors
 
-_DAYS_AT_ONCE = 30
+_STEPS_AT_ONCE = 180
 
 
 class BatchSettings(Protocol):
@@ -45,10 +45,11 @@ class Pool:
 
     Attributes:
         unit: parameters in the unit cube, shape (member, parameter).
-        residual: (target - reference) / scale, shape (member, day, slot, task), float16 to halve
+        residual: (target - reference) / scale, shape (member, block, slot, task), float16 to halve
             the memory; NaN where a step does not count.
         members: indices of the members worth drawing.
         importance: squared scale over variance of the target, shape (task,).
+        chance: of each of ``members`` to be drawn; None means all alike.
     """
 
     tensors: SiteTensors
@@ -56,44 +57,57 @@ class Pool:
     residual: np.ndarray
     members: np.ndarray
     importance: np.ndarray
+    chance: np.ndarray | None = None
 
     @cached_property
     def useful(self) -> np.ndarray:
-        """Days with any target, in increasing order."""
+        """Blocks with any target, in increasing order."""
         return np.flatnonzero(~np.isnan(self.residual).all(axis=(0, 2, 3)))
 
 
 class Batch(NamedTuple):
-    """Towers x members of one step; W days of recurrence, D days with K steps in the loss."""
+    """Towers x members of one step; W blocks of recurrence, D of them with K steps in the loss."""
 
     unit: jax.Array  # (site, member, parameter)
     default_unit: jax.Array  # (site, parameter)
-    daily: jax.Array  # (site, W, daily)
+    summary: jax.Array  # (site, W, summary)
     day_of_year: jax.Array  # (site, W)
-    chosen: jax.Array  # (site, D), days within W
+    chosen: jax.Array  # (site, D), blocks within W
     dynamic: jax.Array  # (site, D, K, dynamic)
     target: jax.Array  # (site, D, member, K, task), minus reference, scaled; NaN does not count
     importance: jax.Array  # (site, task)
     tower: jax.Array  # (site,), which pool
 
 
-def drawer(pools: Sequence[Pool], settings: BatchSettings, members: int) -> Draw:
-    """Batches of one shape, each drawn from (seed, step) alone."""
+def drawer(
+    pools: Sequence[Pool], settings: BatchSettings, members: int, longest: int | None = None
+) -> Draw:
+    """Batches of one shape, each drawn from (seed, step) alone.
+
+    Args:
+        longest: days the recurrence runs over at most, where ``settings.window_days`` is more.
+    """
     sites = min(settings.sites_per_batch, len(pools))
-    window = min(settings.window_days, max(int(p.useful[-1]) + 1 for p in pools))
-    steps = min(settings.slots_per_day, min(p.tensors.slots for p in pools))
-    days = min(settings.days_per_batch, window)
-    if days > _DAYS_AT_ONCE:
-        days = -(-days // _DAYS_AT_ONCE) * _DAYS_AT_ONCE
+    per_day = max(p.tensors.per_day for p in pools)
+    window_days = min(settings.window_days, longest or settings.window_days)
+    window = min(window_days * per_day, max(int(p.useful[-1]) + 1 for p in pools))
+    warmup = settings.warmup_days * per_day
+    # Short blocks: as many steps in all, spread over more blocks.
+    steps = max(1, settings.slots_per_day // per_day)
+    steps = min(steps, min(p.tensors.slots for p in pools))
+    blocks = min(settings.days_per_batch * min(per_day, settings.slots_per_day), window)
+    at_once = _at_once(steps)
+    if blocks > at_once:
+        blocks = -(-blocks // at_once) * at_once
 
     def draw(step: int) -> tuple[Batch, list[str]]:
         rng = np.random.default_rng((settings.seed, step))
         parts, names = [], []
         for index in rng.choice(len(pools), sites, replace=False):
             pool = pools[index]
-            few = len(pool.members) < members
-            drawn = rng.choice(pool.members, members, replace=few)
-            sample = _sample(rng, pool, drawn, (window, days, steps), settings.warmup_days)
+            possible = len(pool.members) if pool.chance is None else np.sum(pool.chance > 0)
+            drawn = rng.choice(pool.members, members, replace=possible < members, p=pool.chance)
+            sample = _sample(rng, pool, drawn, (window, blocks, steps), warmup)
             parts.append((*sample, np.int32(index)))
             names += [f"site {pool.tensors.code}, member {int(m)}" for m in drawn]
         return Batch(*(_to_device(p) for p in zip(*parts, strict=True))), names
@@ -101,22 +115,22 @@ def drawer(pools: Sequence[Pool], settings: BatchSettings, members: int) -> Draw
     return draw
 
 
-def loss(surrogate: Surrogate, batch: Batch) -> tuple[jax.Array, jax.Array]:
-    """Squared error over variance, averaged over towers, members and tasks.
+def losses(surrogate: Surrogate, batch: Batch) -> jax.Array:
+    """Squared error over variance, by tower and member, and task.
 
     Steps whose target is NaN do not count.
 
     Returns:
-        the loss, and its parts by (site x member, task).
+        shape (site x member, task).
     """
     slow = jax.vmap(surrogate.memory)(
-        batch.unit, batch.default_unit, batch.daily, batch.day_of_year
+        batch.unit, batch.default_unit, batch.summary, batch.day_of_year
     )
-    slow = jax.vmap(lambda days, chosen: days[chosen])(slow, batch.chosen)
+    slow = jax.vmap(lambda blocks, chosen: blocks[chosen])(slow, batch.chosen)
     counts = ~jnp.isnan(batch.target)
     target = jnp.where(counts, batch.target, 0)
 
-    # Few days at once, recomputed in the backward pass: the arrays stay in the cache, which is
+    # Few blocks at once, recomputed in the backward pass: the arrays stay in the cache, which is
     # twice as fast as keeping them.
     @jax.checkpoint
     def squares(few: tuple[jax.Array, ...]) -> jax.Array:
@@ -124,8 +138,9 @@ def loss(surrogate: Surrogate, batch: Batch) -> tuple[jax.Array, jax.Array]:
         error = jnp.where(counts, surrogate.correction(slow, dynamic) - target, 0)
         return (error**2).sum(axis=(0, 2))
 
-    sites, days = batch.chosen.shape
-    at_once = _DAYS_AT_ONCE if days % _DAYS_AT_ONCE == 0 else days
+    sites, blocks = batch.chosen.shape
+    at_once = _at_once(batch.target.shape[3])
+    at_once = at_once if blocks % at_once == 0 else blocks
 
     def cut(x: jax.Array) -> jax.Array:
         return x.reshape(-1, at_once, *x.shape[2:])
@@ -134,7 +149,7 @@ def loss(surrogate: Surrogate, batch: Batch) -> tuple[jax.Array, jax.Array]:
     summed = summed.reshape(sites, -1, *summed.shape[1:]).sum(axis=1)
     number = jnp.maximum(counts.sum(axis=(1, 3)), 1).astype(summed.dtype)
     parts = summed / number * batch.importance[:, None]
-    return parts.mean(), parts.reshape(-1, parts.shape[-1])
+    return parts.reshape(-1, parts.shape[-1])
 
 
 def _sample(
@@ -145,21 +160,21 @@ def _sample(
     warmup: int,
 ) -> tuple[np.ndarray, ...]:
     """One tower's share of a `Batch`, in its order."""
-    window, days, steps = shape
+    window, blocks, steps = shape
     tensors, useful = pool.tensors, pool.useful
     start, skip = _stretch(rng, int(useful[-1]) + 1, window, warmup)
     within = useful[(useful >= start + skip) & (useful < start + window)]
-    chosen = np.sort(rng.choice(within, min(days, len(within)), replace=False))
-    padded = np.resize(chosen, days) if len(chosen) else np.full(days, start)
-    slot = np.argsort(rng.random((days, tensors.slots)), axis=1)[:, :steps]
+    chosen = np.sort(rng.choice(within, min(blocks, len(within)), replace=False))
+    padded = np.resize(chosen, blocks) if len(chosen) else np.full(blocks, start)
+    slot = np.argsort(rng.random((blocks, tensors.slots)), axis=1)[:, :steps]
     picked = pool.residual[members[:, None, None], padded[:, None], slot]
     target = np.moveaxis(picked, 0, 1).astype(np.float32)
     target[len(chosen) :] = np.nan
-    stretch = np.minimum(start + np.arange(window), tensors.days - 1)
+    stretch = np.minimum(start + np.arange(window), tensors.blocks - 1)
     return (
         pool.unit[members],
         tensors.default_unit,
-        tensors.daily[stretch],
+        tensors.summary[stretch],
         tensors.day_of_year[stretch],
         (padded - start).astype(np.int32),
         tensors.dynamic[padded[:, None], slot],
@@ -169,9 +184,9 @@ def _sample(
 
 
 def _stretch(rng: np.random.Generator, extent: int, window: int, warmup: int) -> tuple[int, int]:
-    """First day of a stretch, and how many of its days do not count.
+    """First block of a stretch, and how many of its blocks do not count.
 
-    A stretch that begins with the record counts from its first day; its chance is that of a
+    A stretch that begins with the record counts from its first block; its chance is that of a
     start within the warm-up, so that the record's first days count about as often as others.
     """
     if extent <= window:
@@ -179,6 +194,11 @@ def _stretch(rng: np.random.Generator, extent: int, window: int, warmup: int) ->
     warmup = min(warmup, window // 2)
     start = int(rng.integers(-warmup, extent - window + 1))
     return (start, warmup) if start > 0 else (0, 0)
+
+
+def _at_once(steps: int) -> int:
+    """Blocks worked on together, by the steps of each."""
+    return max(1, _STEPS_AT_ONCE // steps)
 
 
 def _to_device(parts: Sequence[np.ndarray]) -> jax.Array:

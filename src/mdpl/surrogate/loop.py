@@ -1,16 +1,17 @@
 """The loop by which both networks learn: draw a batch, step downhill, keep a checkpoint.
 
-Every batch is drawn from (seed, step) alone, and a checkpoint holds weights, optimiser and step;
-so a training stopped anywhere and taken up again ends in the same bits as one left alone.
+Every batch is drawn from (seed, step) alone, and a checkpoint holds all that moves; so a training
+stopped anywhere and taken up again ends in the same bits as one left alone.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -20,10 +21,10 @@ import pandas as pd
 
 from mdpl.errors import ModelError, RunError
 from mdpl.progress import Progress, SilentProgress
-from mdpl.surrogate import store
+from mdpl.surrogate import balance, store
 
 Objective = Callable[[Any, Any], tuple[jax.Array, jax.Array]]
-"""(weights, batch) -> (loss, losses by row and task, shape (row, task))."""
+"""(weights, batch) -> (penalty that no task owns, losses by row and task, shape (row, task))."""
 
 Draw = Callable[[int], tuple[Any, Sequence[str]]]
 """step -> (batch, what each row of it is, such as ``site DE-Tha, member 3``)."""
@@ -45,18 +46,68 @@ class LoopSettings(Protocol):
     def clip(self) -> float: ...
     @property
     def checkpoint_every(self) -> int: ...
+    @property
+    def balance(self) -> Literal["fixed", "uncertainty", "gradnorm"]: ...
+    @property
+    def task_weights(self) -> Mapping[str, float]: ...
+    @property
+    def compare_every(self) -> int: ...
+    @property
+    def patience(self) -> int | None: ...
+
+
+@dataclass(frozen=True)
+class Descent:
+    """A finished training.
+
+    Attributes:
+        history: one row a step: step, learning_rate, seconds (since the start, over all
+            resumptions), loss and one column a task.
+        balance: step, what, value: what `mdpl.surrogate.balance` measured.
+    """
+
+    weights: Any
+    history: pd.DataFrame
+    balance: pd.DataFrame
 
 
 @dataclass(frozen=True)
 class _State:
+    """All that moves: weights and log variances of the tasks, optimiser, balance, the best."""
+
     step: int
-    weights: Any
+    trained: tuple[Any, jax.Array]
     optimiser: Any
+    task_weights: np.ndarray
+    first: np.ndarray
     best: Any
     best_loss: float
+    best_step: int
 
     def arrays(self) -> Any:
-        return self.weights, self.optimiser, self.best
+        return self.trained, self.optimiser, self.task_weights, self.first, self.best
+
+
+class _Tables:
+    """Rows of the history and of the balance, in memory and beside the checkpoint."""
+
+    def __init__(self, tasks: Sequence[str]):
+        self.columns = ["step", "learning_rate", "seconds", "loss", *tasks]
+        self.rows: list[tuple[float, ...]] = []
+        self.measured: list[balance.Row] = []
+
+    def history(self) -> pd.DataFrame:
+        return pd.DataFrame(self.rows, columns=self.columns).astype({"step": int})
+
+    def balance(self) -> pd.DataFrame:
+        return pd.DataFrame(self.measured, columns=["step", "what", "value"])
+
+    def read(self, folder: Path, steps: int) -> None:
+        table = pd.read_csv(folder / "history.csv", nrows=steps)
+        self.rows = [tuple(row) for row in table.itertuples(index=False)]
+        table = pd.read_csv(folder / "balance.csv")
+        known = table[table["step"] < steps].itertuples(index=False)
+        self.measured = [(int(s), str(w), float(v)) for s, w, v in known]
 
 
 def descend(
@@ -72,62 +123,114 @@ def descend(
     progress: Progress | None = None,
     judge: Judge | None = None,
     judge_every: int = 100,
-) -> tuple[Any, pd.DataFrame]:
+) -> Descent:
     """Minimise an objective by AdamW with a warmed-up cosine schedule and clipped gradients.
 
     Args:
         weights: pytree of float arrays.
         tasks: names of the columns of the objective's losses.
-        folder: where ``checkpoint.eqx`` and ``history.csv`` go; None keeps nothing.
+        folder: where ``checkpoint.eqx``, ``history.csv`` and ``balance.csv`` go; None keeps
+            nothing.
         fingerprint: tells trainings apart; a checkpoint of another one is refused.
         judge: keeps the best weights seen at every ``judge_every`` steps, the first and the
-            last included; None returns the last.
-
-    Returns:
-        the weights, and a table with one row a step: step, learning_rate, seconds (since the
-        start, over all resumptions), loss and one column a task.
+            last included; None returns the last. After ``settings.patience`` judgements without
+            a better one the training ends.
 
     Raises:
         ModelError: the loss is not finite.
         RunError: the folder cannot be written or holds another training.
     """
+    balanced = balance.balance(
+        settings.balance, settings.task_weights, tasks, settings.compare_every
+    )
     optimiser, rate = _optimiser(settings)
-    state = _State(0, weights, optimiser.init(weights), weights, float("inf"))
-    rows: list[tuple[float, ...]] = []
+    state, tables = _start(weights, optimiser, balanced), _Tables(tasks)
     if folder is not None and (folder / "checkpoint.eqx").exists():
-        state, rows = _resume(folder, state, fingerprint)
+        state = _resume(folder, state, tables, fingerprint)
     if judge is not None and state.step == 0:
         state = _judged(state, judge)
-    advance = _stepper(objective, optimiser)
-    columns = ["step", "learning_rate", "seconds", "loss", *tasks]
-    began = time.perf_counter() - (rows[-1][2] if rows else 0.0)
+    gradient, advance = _steppers(objective, optimiser, trained=balanced.kind == "uncertainty")
+    began = time.perf_counter() - (tables.rows[-1][2] if tables.rows else 0.0)
     with (progress or SilentProgress()).task(description, settings.steps) as bar:
         bar.advance(state.step)
         try:
             upcoming = draw(state.step) if state.step < settings.steps else None
-            while upcoming is not None:
+            while upcoming is not None and not _exhausted(state, settings, judge_every):
                 step, (batch, names) = state.step, upcoming
-                new_weights, new_optimiser, loss, losses = advance(
-                    state.weights, state.optimiser, batch
-                )
+                slope, loss, losses = gradient(state.trained, batch, state.task_weights)
+                trained, optimised = advance(slope, state.optimiser, state.trained)
                 # The next batch is gathered while the device works on this one.
                 upcoming = draw(step + 1) if step + 1 < settings.steps else None
                 _check_finite(step, float(loss), np.asarray(losses), names, tasks)
-                state = _State(step + 1, new_weights, new_optimiser, state.best, state.best_loss)
-                by_task = np.asarray(losses).mean(axis=0).tolist()
+                by_task = np.asarray(losses, dtype=float).mean(axis=0)
+                now = state
+                if balanced.every and step % balanced.every == 0:
+                    now = _compared(state, gradient, batch, by_task, balanced, tasks, tables)
+                state = replace(now, step=step + 1, trained=trained, optimiser=optimised)
                 seconds = time.perf_counter() - began
-                rows.append((step, float(rate(step)), seconds, float(loss), *by_task))
+                tables.rows.append((step, float(rate(step)), seconds, float(loss), *by_task))
                 last = state.step == settings.steps
                 if judge is not None and (last or state.step % judge_every == 0):
                     state = _judged(state, judge)
                 if last or state.step % settings.checkpoint_every == 0:
-                    _keep(folder, state, rows, columns, fingerprint)
+                    _keep(folder, state, tables, fingerprint)
                 bar.advance(1)
+                if step % 10 == 0:
+                    shown = zip(tasks, by_task, strict=True)
+                    bar.note(", ".join(f"{task} {value:.3g}" for task, value in shown))
         except KeyboardInterrupt:
-            _keep(folder, state, rows[: state.step], columns, fingerprint)
+            _keep(folder, state, tables, fingerprint)
             raise
-    history = pd.DataFrame(rows, columns=columns).astype({"step": int})
-    return (state.weights if judge is None else state.best), history
+    best = state.trained[0] if judge is None else state.best
+    return Descent(best, tables.history(), tables.balance())
+
+
+def _start(
+    weights: Any, optimiser: optax.GradientTransformation, balanced: balance.Balance
+) -> _State:
+    count = len(balanced.weights)
+    trained = weights, jnp.zeros(count, dtype=jnp.float32)
+    return _State(
+        step=0,
+        trained=trained,
+        optimiser=optimiser.init(trained),
+        task_weights=balanced.weights,
+        first=np.full(count, np.nan),
+        best=weights,
+        best_loss=float("inf"),
+        best_step=0,
+    )
+
+
+def _exhausted(state: _State, settings: LoopSettings, judge_every: int) -> bool:
+    """No better weights for as many judgements as patience lasts."""
+    if settings.patience is None:
+        return False
+    return state.step - state.best_step >= settings.patience * judge_every
+
+
+def _compared(
+    state: _State,
+    gradient: Callable[[Any, Any, np.ndarray], tuple[Any, jax.Array, jax.Array]],
+    batch: Any,
+    by_task: np.ndarray,
+    balanced: balance.Balance,
+    tasks: Sequence[str],
+    tables: _Tables,
+) -> _State:
+    """Measure the gradients of single tasks, and move GradNorm's weights."""
+
+    def slope(weights: np.ndarray) -> Any:
+        return gradient(state.trained, batch, weights)[0][0]
+
+    norms, cosines = balance.measure(slope, tasks)
+    weights = state.task_weights * np.exp(-np.asarray(state.trained[1], dtype=float))
+    tables.measured += balance.rows(state.step, tasks, norms, cosines, weights)
+    if balanced.kind != "gradnorm":
+        return state
+    first = np.where(np.isnan(state.first), by_task, state.first)
+    moved = balance.rebalanced(state.task_weights, norms, by_task, first)
+    return replace(state, task_weights=moved, first=first)
 
 
 def _optimiser(
@@ -149,23 +252,43 @@ def _optimiser(
     return optax.flatten(chain), rate
 
 
-def _stepper(
-    objective: Objective, optimiser: optax.GradientTransformation
-) -> Callable[[Any, Any, Any], tuple[Any, Any, jax.Array, jax.Array]]:
-    @jax.jit
-    def advance(weights: Any, state: Any, batch: Any) -> tuple[Any, Any, jax.Array, jax.Array]:
-        (loss, losses), slope = jax.value_and_grad(objective, has_aux=True)(weights, batch)
-        updates, state = optimiser.update(slope, state, weights)
-        return optax.apply_updates(weights, updates), state, loss, losses
+def _steppers(
+    objective: Objective, optimiser: optax.GradientTransformation, trained: bool
+) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """The gradient for given task weights, and the step downhill.
 
-    return advance
+    Two programs, so that the first serves the measurement of single tasks as well.
+
+    Args:
+        trained: whether the log variances of the tasks are.
+    """
+
+    @jax.jit
+    def gradient(
+        weights: tuple[Any, jax.Array], batch: Any, task_weights: jax.Array
+    ) -> tuple[Any, jax.Array, jax.Array]:
+        def total(weights: tuple[Any, jax.Array]) -> tuple[jax.Array, jax.Array]:
+            penalty, parts = objective(weights[0], batch)
+            spread = weights[1] if trained else jax.lax.stop_gradient(weights[1])
+            fixed = jnp.asarray(task_weights, dtype=parts.dtype)
+            return balance.weighted(parts, spread, fixed) + penalty, parts
+
+        (loss, parts), slope = jax.value_and_grad(total, has_aux=True)(weights)
+        return slope, loss, parts
+
+    @jax.jit
+    def advance(slope: Any, state: Any, weights: Any) -> tuple[Any, Any]:
+        updates, state = optimiser.update(slope, state, weights)
+        return optax.apply_updates(weights, updates), state
+
+    return gradient, advance
 
 
 def _judged(state: _State, judge: Judge) -> _State:
-    loss = judge(state.weights)
+    loss = judge(state.trained[0])
     if not loss < state.best_loss:
         return state
-    return _State(state.step, state.weights, state.optimiser, state.weights, loss)
+    return replace(state, best=state.trained[0], best_loss=loss, best_step=state.step)
 
 
 def _check_finite(
@@ -182,26 +305,22 @@ def _check_finite(
     )
 
 
-def _keep(
-    folder: Path | None,
-    state: _State,
-    rows: Sequence[tuple[float, ...]],
-    columns: Sequence[str],
-    fingerprint: str,
-) -> None:
+def _keep(folder: Path | None, state: _State, tables: _Tables, fingerprint: str) -> None:
     if folder is None:
         return
-    table = pd.DataFrame(rows, columns=list(columns)).astype({"step": int})
-    text = table.to_csv(index=False).encode()
-    # History first: it may run ahead of the checkpoint, never behind it.
-    store.write_whole(folder / "history.csv", lambda file: file.write(text))
-    header = {"step": state.step, "best_loss": state.best_loss, "fingerprint": fingerprint}
+    # Tables first: they may run ahead of the checkpoint, never behind it.
+    for name, table in (("history", tables.history()), ("balance", tables.balance())):
+        store.write_whole(folder / f"{name}.csv", partial(table.to_csv, index=False, mode="wb"))
+    header = {
+        "step": state.step,
+        "best_loss": state.best_loss,
+        "best_step": state.best_step,
+        "fingerprint": fingerprint,
+    }
     store.write_tree(folder / "checkpoint.eqx", header, state.arrays())
 
 
-def _resume(
-    folder: Path, fresh: _State, fingerprint: str
-) -> tuple[_State, list[tuple[float, ...]]]:
+def _resume(folder: Path, fresh: _State, tables: _Tables, fingerprint: str) -> _State:
     path = folder / "checkpoint.eqx"
     header = store.read_header(path)
     if header.get("fingerprint") != fingerprint:
@@ -209,10 +328,19 @@ def _resume(
             f"{path} belongs to another training (other settings, towers or data); "
             "delete the folder or choose a new one"
         )
-    weights, optimiser, best = store.read_tree(path, fresh.arrays())
-    state = _State(int(header["step"]), weights, optimiser, best, float(header["best_loss"]))
-    table = pd.read_csv(folder / "history.csv", nrows=state.step)
-    return state, [tuple(row) for row in table.itertuples(index=False)]
+    trained, optimised, weights, first, best = store.read_tree(path, fresh.arrays())
+    step = int(header["step"])
+    tables.read(folder, step)
+    return _State(
+        step,
+        trained,
+        optimised,
+        weights,
+        first,
+        best,
+        float(header["best_loss"]),
+        int(header["best_step"]),
+    )
 
 
 def as_device(values: np.ndarray) -> jax.Array:

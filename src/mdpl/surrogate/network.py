@@ -2,10 +2,12 @@
 
 As in the paper's Figure 1b the calibration parameters and an embedding of the day of year are
 concatenated first; that slow feature meets the fast inputs; then come shared layers, gates, and
-one tower a task. Between them a recurrence runs over *days* and carries what the soil remembers.
+one tower a task. Between them a recurrence runs over *blocks* and carries what the soil
+remembers. A block is a day (the *day-block* network: a day's fluxes at once, memory from day to
+day) or a few hours, down to a single step (the *sequence* network, the paper's).
 
 A linear layer of concatenated inputs is the sum of one linear layer for each input. The networks
-below are written that way: what depends on the member, the day or the step alone is computed
+below are written that way: what depends on the member, the block or the step alone is computed
 once for it, and only the sum has the size of all three.
 """
 
@@ -24,7 +26,7 @@ from mdpl.surrogate.windows import SiteTensors
 HARMONICS = 3
 EMBEDDING = 8
 _MEMBER_CHUNK = 16
-_DAY_CHUNK = 61
+_STEP_CHUNK = 61 * 48
 
 
 def _linear(inputs: int, outputs: int, key: Array, bias: bool = True) -> eqx.nn.Linear:
@@ -38,42 +40,42 @@ def _apply(layer: eqx.nn.Linear, x: Array) -> Array:
 
 
 class Recurrence(eqx.Module):
-    """Gated recurrent unit over days (Cho et al. 2014, arXiv:1406.1078).
+    """Gated recurrent unit over blocks (Cho et al. 2014, arXiv:1406.1078).
 
-    Its input is the concatenation of parameters and day features; its first state is a function
-    of the parameters and the first day, whose reference soil state is among the features.
+    Its input is the concatenation of parameters and block features; its first state is a function
+    of the parameters and the first block, whose reference soil state is among the features.
     """
 
     start_parameters: eqx.nn.Linear
-    start_day: eqx.nn.Linear
+    start_block: eqx.nn.Linear
     parameters: eqx.nn.Linear
-    day: eqx.nn.Linear
+    block: eqx.nn.Linear
     state: eqx.nn.Linear
     new_bias: Array
 
-    def __init__(self, n_parameters: int, n_day: int, hidden: int, *, key: Array):
+    def __init__(self, n_parameters: int, n_block: int, hidden: int, *, key: Array):
         keys = jax.random.split(key, 5)
         self.start_parameters = _linear(n_parameters, hidden, keys[0], bias=False)
-        self.start_day = _linear(n_day, hidden, keys[1])
+        self.start_block = _linear(n_block, hidden, keys[1])
         self.parameters = _linear(n_parameters, 3 * hidden, keys[2], bias=False)
-        self.day = _linear(n_day, 3 * hidden, keys[3])
+        self.block = _linear(n_block, 3 * hidden, keys[3])
         self.state = _linear(hidden, 3 * hidden, keys[4], bias=False)
         self.new_bias = jnp.zeros(hidden, dtype=jnp.float32)
 
-    def __call__(self, parameters: Array, days: Array) -> Array:
-        """States, shape (day, member, hidden), from shapes (member, parameter), (day, feature)."""
+    def __call__(self, parameters: Array, blocks: Array) -> Array:
+        """States, shape (block, member, hidden), from (member, parameter), (block, feature)."""
         member = _apply(self.parameters, parameters)
-        start = _apply(self.start_parameters, parameters) + _apply(self.start_day, days[0])
+        start = _apply(self.start_parameters, parameters) + _apply(self.start_block, blocks[0])
 
-        def advance(state: Array, day: Array) -> tuple[Array, Array]:
-            reset, update, new = jnp.split(member + day, 3, axis=-1)
+        def advance(state: Array, block: Array) -> tuple[Array, Array]:
+            reset, update, new = jnp.split(member + block, 3, axis=-1)
             reset_s, update_s, new_s = jnp.split(_apply(self.state, state), 3, axis=-1)
             keep = jax.nn.sigmoid(update + update_s)
             candidate = jnp.tanh(new + jax.nn.sigmoid(reset + reset_s) * (new_s + self.new_bias))
             state = candidate + keep * (state - candidate)
             return state, state
 
-        _, states = jax.lax.scan(advance, jnp.tanh(start), _apply(self.day, days))
+        _, states = jax.lax.scan(advance, jnp.tanh(start), _apply(self.block, blocks))
         return states
 
 
@@ -92,7 +94,7 @@ class Network(eqx.Module):
         config: SurrogateConfig,
         n_parameters: int,
         n_dynamic: int,
-        n_daily: int,
+        n_summary: int,
         n_tasks: int,
         *,
         key: Array,
@@ -102,7 +104,7 @@ class Network(eqx.Module):
         into = config.width * (1 + n_tasks)
         self.embedding = _linear(2 * HARMONICS, EMBEDDING, next(keys))
         self.recurrence = Recurrence(
-            n_parameters, EMBEDDING + n_daily, config.hidden, key=next(keys)
+            n_parameters, EMBEDDING + n_summary, config.hidden, key=next(keys)
         )
         self.slow = _linear(slow, into, next(keys))
         self.fast = _linear(n_dynamic, into, next(keys), bias=False)
@@ -114,20 +116,20 @@ class Network(eqx.Module):
             for _ in range(n_tasks)
         )
 
-    def memory(self, unit: Array, daily: Array, day_of_year: Array) -> Array:
-        """Slow features of each day.
+    def memory(self, unit: Array, summary: Array, day_of_year: Array) -> Array:
+        """Slow features of each block.
 
         Args:
             unit: parameters in the unit cube, shape (member, parameter).
-            daily: standardised daily summary, shape (day, daily).
-            day_of_year: shape (day,).
+            summary: standardised summary of the blocks, shape (block, summary).
+            day_of_year: shape (block,).
 
         Returns:
-            parameters ++ day-of-year embedding ++ recurrent state, shape (day, member, slow).
+            parameters ++ day-of-year embedding ++ recurrent state, shape (block, member, slow).
         """
         parameters = 2 * unit - 1
         season = _apply(self.embedding, _harmonics(day_of_year))
-        states = self.recurrence(parameters, jnp.concatenate([season, daily], axis=-1))
+        states = self.recurrence(parameters, jnp.concatenate([season, summary], axis=-1))
         shape = (states.shape[0], states.shape[1])
         return jnp.concatenate(
             [
@@ -142,11 +144,11 @@ class Network(eqx.Module):
         """Fluxes of single steps.
 
         Args:
-            slow: from `memory`, shape (day, member, slow).
-            dynamic: standardised inputs, shape (day, step, dynamic).
+            slow: from `memory`, shape (block, member, slow).
+            dynamic: standardised inputs, shape (block, step, dynamic).
 
         Returns:
-            standardised fluxes, shape (day, member, step, task).
+            standardised fluxes, shape (block, member, step, task).
         """
         joined = _apply(self.slow, slow)[:, :, None] + _apply(self.fast, dynamic)[:, None]
         first, *gates = jnp.split(joined, 1 + len(self.towers), axis=-1)
@@ -165,15 +167,15 @@ class Scalers(eqx.Module):
 
     dynamic_mean: Array
     dynamic_sd: Array
-    daily_mean: Array
-    daily_sd: Array
+    summary_mean: Array
+    summary_sd: Array
     task_scale: Array
 
     def dynamic(self, values: Array) -> Array:
         return (values - self.dynamic_mean) / self.dynamic_sd
 
-    def daily(self, values: Array) -> Array:
-        return (values - self.daily_mean) / self.daily_sd
+    def summary(self, values: Array) -> Array:
+        return (values - self.summary_mean) / self.summary_sd
 
 
 class Surrogate(eqx.Module):
@@ -184,7 +186,8 @@ class Surrogate(eqx.Module):
 
     Attributes:
         tasks, parameter_names: what it predicts, from what, in this order.
-        dynamic_names: inputs it was trained on, as in `SiteTensors`.
+        dynamic_names, summary_names: inputs it was trained on, as in `SiteTensors`.
+        window_days: longest stretch its recurrence ran over in training.
     """
 
     network: Network
@@ -192,30 +195,32 @@ class Surrogate(eqx.Module):
     tasks: tuple[str, ...] = eqx.field(static=True)
     parameter_names: tuple[str, ...] = eqx.field(static=True)
     dynamic_names: tuple[str, ...] = eqx.field(static=True)
+    summary_names: tuple[str, ...] = eqx.field(static=True)
+    window_days: int = eqx.field(static=True)
 
-    def memory(self, unit: Array, default_unit: Array, daily: Array, day_of_year: Array) -> Array:
+    def memory(self, unit: Array, default_unit: Array, summary: Array, day_of_year: Array) -> Array:
         """Slow features of some members, and of the tower's default as one more, the last.
 
         Args:
             unit: shape (member, parameter), unit cube.
             default_unit: shape (parameter,).
-            daily: in physical units, shape (day, daily).
+            summary: in physical units, shape (block, summary).
 
         Returns:
-            shape (day, member + 1, slow), for `correction`; every day depends on days before it.
+            shape (block, member + 1, slow), for `correction`; a block depends on those before.
         """
         both = jnp.concatenate([unit, default_unit[None]])
-        return self.network.memory(both, self.scalers.daily(daily), day_of_year)
+        return self.network.memory(both, self.scalers.summary(summary), day_of_year)
 
     def correction(self, slow: Array, dynamic: Array) -> Array:
         """What to add to the reference, in units of `Scalers.task_scale`; differentiable.
 
         Args:
-            slow: chosen days of `memory`, shape (day, member + 1, slow).
-            dynamic: chosen steps of these days, in physical units, shape (day, step, dynamic).
+            slow: chosen blocks of `memory`, shape (block, member + 1, slow).
+            dynamic: chosen steps of them, in physical units, shape (block, step, dynamic).
 
         Returns:
-            shape (day, member, step, task).
+            shape (block, member, step, task).
         """
         fluxes = self.network.head(slow, self.scalers.dynamic(dynamic))
         return fluxes[:, :-1] - fluxes[:, -1:]
@@ -242,7 +247,8 @@ class Surrogate(eqx.Module):
                 f"found shape {unit.shape}"
             )
         both = np.concatenate([tensors.default_unit[None], members])
-        raw = np.empty((len(both), tensors.days, tensors.slots, len(self.tasks)), np.float32)
+        shape = (len(both), tensors.blocks, tensors.slots, len(self.tasks))
+        raw = np.empty(shape, np.float32)
         for start in range(0, len(both), _MEMBER_CHUNK):
             part = both[start : start + _MEMBER_CHUNK]
             raw[start : start + len(part)] = self._fluxes(tensors, part)
@@ -255,6 +261,7 @@ class Surrogate(eqx.Module):
         for what, own, found in (
             ("tasks", self.tasks, tensors.tasks),
             ("inputs", self.dynamic_names, tensors.dynamic_names),
+            ("summary of a block", self.summary_names, tensors.summary_names),
         ):
             if own != found:
                 raise ModelError(
@@ -263,17 +270,18 @@ class Surrogate(eqx.Module):
                 )
 
     def _fluxes(self, tensors: SiteTensors, members: np.ndarray) -> np.ndarray:
-        """f(p) of some members, shape (member, day, slot, task); fixed shapes, few compilations."""
+        """f(p) of some members, (member, block, slot, task); fixed shapes, few compilations."""
         count = _padded(len(members))
         unit = np.concatenate([members, np.repeat(members[-1:], count - len(members), axis=0)])
-        days = -(-tensors.days // 366) * 366
-        pad = days - tensors.days
-        daily = np.pad(tensors.daily, ((0, pad), (0, 0)), mode="edge")
-        slow = _memory(self, unit, daily, np.pad(tensors.day_of_year, (0, pad), mode="edge"))
-        out = np.empty((len(members), tensors.days, tensors.slots, len(self.tasks)), np.float32)
-        for start in range(0, tensors.days, _DAY_CHUNK):
-            stop = min(start + _DAY_CHUNK, tensors.days)
-            begin = max(0, stop - _DAY_CHUNK)
+        year, blocks = 366 * tensors.per_day, tensors.blocks
+        pad = -blocks % year
+        summary = np.pad(tensors.summary, ((0, pad), (0, 0)), mode="edge")
+        slow = _memory(self, unit, summary, np.pad(tensors.day_of_year, (0, pad), mode="edge"))
+        out = np.empty((len(members), blocks, tensors.slots, len(self.tasks)), np.float32)
+        chunk = max(1, _STEP_CHUNK // tensors.slots)
+        for start in range(0, blocks, chunk):
+            stop = min(start + chunk, blocks)
+            begin = max(0, stop - chunk)
             fluxes = _head(self, slow[begin:stop], tensors.dynamic[begin:stop])
             out[:, begin:stop] = np.moveaxis(np.asarray(fluxes), 0, 1)[: len(members)]
         return out
@@ -281,10 +289,10 @@ class Surrogate(eqx.Module):
 
 @eqx.filter_jit
 def _memory(
-    surrogate: Surrogate, unit: np.ndarray, daily: np.ndarray, day_of_year: np.ndarray
+    surrogate: Surrogate, unit: np.ndarray, summary: np.ndarray, day_of_year: np.ndarray
 ) -> Array:
-    days = surrogate.scalers.daily(jnp.asarray(daily))
-    return surrogate.network.memory(jnp.asarray(unit), days, jnp.asarray(day_of_year))
+    blocks = surrogate.scalers.summary(jnp.asarray(summary))
+    return surrogate.network.memory(jnp.asarray(unit), blocks, jnp.asarray(day_of_year))
 
 
 @eqx.filter_jit
@@ -299,7 +307,7 @@ def _padded(members: int) -> int:
 
 
 def _harmonics(day_of_year: Array) -> Array:
-    """Sine and cosine of the season, shape (day, 2 * HARMONICS)."""
+    """Sine and cosine of the season, shape (block, 2 * HARMONICS)."""
     order = jnp.arange(1, HARMONICS + 1, dtype=jnp.float32)
     angle = jnp.float32(2 * np.pi / 365.25) * day_of_year[:, None] * order
     return jnp.concatenate([jnp.sin(angle), jnp.cos(angle)], axis=-1)

@@ -12,7 +12,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from mdpl.config_learning import SurrogateConfig
+from mdpl.config_learning import SurrogateConfig, surrogate_config
 from mdpl.errors import RunError
 from mdpl.surrogate.network import Network, Scalers, Surrogate
 
@@ -95,7 +95,7 @@ def save_surrogate(surrogate: Surrogate, config: SurrogateConfig, path: Path) ->
         "tasks": surrogate.tasks,
         "parameters": surrogate.parameter_names,
         "dynamic": surrogate.dynamic_names,
-        "n_daily": int(surrogate.scalers.daily_mean.shape[0]),
+        "summary": surrogate.summary_names,
     }
     write_tree(path, header, surrogate)
 
@@ -108,15 +108,18 @@ def load_surrogate(path: Path) -> Surrogate:
     """
     header = read_header(path)
     try:
-        config = SurrogateConfig(**header["config"])
-        tasks, parameters, dynamic = (
-            tuple(header[key]) for key in ("tasks", "parameters", "dynamic")
+        config = surrogate_config(header["config"])
+        tasks, parameters, dynamic, summary = (
+            tuple(header[key]) for key in ("tasks", "parameters", "dynamic", "summary")
         )
-        sizes = len(parameters), len(dynamic), int(header["n_daily"]), len(tasks)
+        sizes = len(parameters), len(dynamic), len(summary), len(tasks)
     except (KeyError, TypeError, ValueError) as error:
         raise RunError(f"{path}: not a stored surrogate ({error}); train it again") from error
     network = Network(config, *sizes, key=jax.random.key(0))
-    fast, daily, outputs = (jnp.zeros(n, dtype=jnp.float32) for n in sizes[1:])
-    scalers = Scalers(fast, fast, daily, daily, outputs)
-    like: Surrogate = read_tree(path, Surrogate(network, scalers, tasks, parameters, dynamic))
+    fast, slow, outputs = (jnp.zeros(n, dtype=jnp.float32) for n in sizes[1:])
+    scalers = Scalers(fast, fast, slow, slow, outputs)
+    like: Surrogate = read_tree(
+        path,
+        Surrogate(network, scalers, tasks, parameters, dynamic, summary, config.window_days),
+    )
     return like

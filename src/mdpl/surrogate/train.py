@@ -15,13 +15,14 @@ from typing import Any
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 
 from mdpl.config_learning import SurrogateConfig
 from mdpl.errors import ModelError
 from mdpl.progress import Progress
-from mdpl.surrogate.batches import Batch, Pool, drawer, loss
+from mdpl.surrogate.batches import Batch, Pool, drawer, losses
 from mdpl.surrogate.loop import as_device, descend
 from mdpl.surrogate.network import Network, Scalers, Surrogate
 from mdpl.surrogate.windows import SiteTensors
@@ -36,19 +37,35 @@ class TowerRuns:
         unit: parameters of each member in the unit cube, shape (member, parameter).
         targets: task -> land-model output on the tower's time axis, shape (member, time); any
             array with NumPy indexing (NumPy, zarr). NaN does not count: a failed member is NaN.
+        near: True for members about the learnt parameters, shape (member,); they are half of
+            what is drawn for training, however few. None means there are none.
     """
 
     tensors: SiteTensors
     unit: np.ndarray
     targets: Mapping[str, Any]
+    near: np.ndarray | None = None
 
     def select(self, members: np.ndarray) -> TowerRuns:
         """Only these members (an index array)."""
         targets = {task: np.asarray(v[:])[members] for task, v in self.targets.items()}
-        return replace(self, unit=np.asarray(self.unit)[members], targets=targets)
+        near = None if self.near is None else self.near[members]
+        return replace(self, unit=np.asarray(self.unit)[members], targets=targets, near=near)
+
+    def with_near(self, others: TowerRuns) -> TowerRuns:
+        """These members, and others about the learnt parameters of the same tower."""
+        own = np.zeros(len(self.unit), bool) if self.near is None else self.near
+        return replace(
+            self,
+            unit=np.concatenate([self.unit, others.unit]),
+            targets={
+                k: np.concatenate([v[:], others.targets[k][:]]) for k, v in self.targets.items()
+            },
+            near=np.concatenate([own, np.ones(len(others.unit), bool)]),
+        )
 
     def folded(self) -> np.ndarray:
-        """Targets by whole days, shape (member, day, slot, task), float32.
+        """Targets by block, shape (member, block, slot, task), float32.
 
         Raises:
             ModelError: a task is absent or the shapes do not agree.
@@ -82,6 +99,7 @@ def train(
     parameter_names: Sequence[str],
     config: SurrogateConfig,
     *,
+    start: Surrogate | None = None,
     folder: Path | None = None,
     progress: Progress | None = None,
 ) -> tuple[Surrogate, pd.DataFrame]:
@@ -90,6 +108,7 @@ def train(
     Args:
         runs: the ensemble of each tower, training members only.
         parameter_names: names of the columns of ``TowerRuns.unit``.
+        start: a surrogate to go on from instead of a fresh one; its scalers are kept.
         folder: for checkpoints and ``history.csv``; if it holds a checkpoint of this training,
             it is continued, to the same result bit for bit.
 
@@ -101,90 +120,67 @@ def train(
         RunError: the folder cannot be used.
     """
     _check(runs, parameter_names)
-    pools, scalers = _pools(runs)
     first = runs[0].tensors
-    network = eqx.filter_jit(Network)(
-        config,
-        len(parameter_names),
-        len(first.dynamic_names),
-        len(first.daily_names),
-        len(first.tasks),
-        key=jax.random.key(config.seed),
-    )
-    surrogate = Surrogate(
-        network, scalers, first.tasks, tuple(parameter_names), first.dynamic_names
-    )
-    weights, static = eqx.partition(network, eqx.is_inexact_array)
+    if start is not None:
+        start.check(first)
+    scale = None if start is None else np.asarray(start.scalers.task_scale)
+    pools, scalers = _pools(runs, scale)
+    surrogate = start or _fresh(first, parameter_names, config, scalers)
+    weights, static = eqx.partition(surrogate.network, eqx.is_inexact_array)
 
     def objective(weights: Any, batch: Batch) -> tuple[jax.Array, jax.Array]:
-        return loss(replace(surrogate, network=eqx.combine(weights, static)), batch)
+        taught = replace(surrogate, network=eqx.combine(weights, static))
+        return jnp.zeros((), jnp.float32), losses(taught, batch)
 
-    weights, history = descend(
+    found = descend(
         weights,
         objective,
         drawer(pools, config, config.members_per_batch),
         config,
-        tasks=first.tasks,
+        tasks=surrogate.tasks,
         description="surrogate",
         folder=folder,
-        fingerprint=_fingerprint(runs, parameter_names, config),
+        fingerprint=_fingerprint(runs, parameter_names, config, start),
         progress=progress,
     )
-    return replace(surrogate, network=eqx.combine(weights, static)), history
+    return replace(surrogate, network=eqx.combine(found.weights, static)), found.history
 
 
-def evaluate(surrogate: Surrogate, runs: Sequence[TowerRuns]) -> pd.DataFrame:
-    """Compare the surrogate with the land model, member by member.
-
-    Args:
-        runs: ensembles of members (or towers) that took no part in the training.
-
-    Returns:
-        site, task, metric, value. Metrics, over all members and steps of a tower: ``r2`` (one
-        minus squared error over variance), ``rmse``, ``rmse_over_sd``; and ``r2_worst_member``.
-    """
-    rows = []
-    for tower in runs:
-        truth = tower.folded()
-        series = surrogate.predict(tower.tensors, np.asarray(tower.unit))
-        guess = np.stack([tower.tensors.fold(s.T) for s in series])
-        guess = np.moveaxis(guess, 1, -1)
-        for i, task in enumerate(tower.tensors.tasks):
-            scores = _scores(guess[..., i].astype(float), truth[..., i].astype(float))
-            rows += [(tower.tensors.code, task, name, value) for name, value in scores.items()]
-    return pd.DataFrame(rows, columns=["site", "task", "metric", "value"])
-
-
-def _scores(guess: np.ndarray, truth: np.ndarray) -> dict[str, float]:
-    """Scores over (member, day, slot); members without any finite step are left out."""
-    counts = np.isfinite(truth)
-    alive = counts.any(axis=(1, 2))
-    if not alive.any():
-        return dict.fromkeys(("r2", "rmse", "rmse_over_sd", "r2_worst_member"), np.nan)
-    squared = np.where(counts, (guess - truth) ** 2, 0)
-    sd = float(truth[counts].std())
-    rmse = float(np.sqrt(squared.sum() / counts.sum()))
-    worst = min(
-        1 - squared[m][counts[m]].mean() / max(truth[m][counts[m]].var(), 1e-12)
-        for m in np.flatnonzero(alive)
+def _fresh(
+    tensors: SiteTensors,
+    parameter_names: Sequence[str],
+    config: SurrogateConfig,
+    scalers: Scalers,
+) -> Surrogate:
+    sizes = (
+        len(parameter_names),
+        len(tensors.dynamic_names),
+        len(tensors.summary_names),
+        len(tensors.tasks),
     )
-    ratio = rmse / max(sd, 1e-12)
-    return {
-        "r2": 1 - ratio**2,
-        "rmse": rmse,
-        "rmse_over_sd": ratio,
-        "r2_worst_member": float(worst),
-    }
+    make = eqx.filter_jit(lambda key: Network(config, *sizes, key=key))
+    return Surrogate(
+        make(jax.random.key(config.seed)),
+        scalers,
+        tensors.tasks,
+        tuple(parameter_names),
+        tensors.dynamic_names,
+        tensors.summary_names,
+        config.window_days,
+    )
 
 
-def _pools(runs: Sequence[TowerRuns]) -> tuple[list[Pool], Scalers]:
+def _pools(
+    runs: Sequence[TowerRuns], scale: np.ndarray | None = None
+) -> tuple[list[Pool], Scalers]:
     spreads, variances, pools = [], [], []
     for tower in runs:
         target = tower.folded()
         variances.append(_variance(target))
         spreads.append(_mean((target - tower.tensors.reference) ** 2))
-    scale = np.sqrt(np.mean(spreads, axis=0))
-    scale = np.where(scale > 0, scale, 1).astype(np.float32)
+    if scale is None:
+        scale = np.sqrt(np.mean(spreads, axis=0))
+        scale = np.where(scale > 0, scale, 1).astype(np.float32)
     for tower, variance in zip(runs, variances, strict=True):
         target = tower.folded()
         with np.errstate(over="ignore"):  # beyond float16 is infinite, and reported as such
@@ -197,8 +193,17 @@ def _pools(runs: Sequence[TowerRuns]) -> tuple[list[Pool], Scalers]:
             )
         floor = 1e-4 * scale**2
         importance = scale**2 / np.where(variance > floor, variance, floor)
-        pools.append(Pool(tower.tensors, np.asarray(tower.unit), residual, alive, importance))
+        chance = None if tower.near is None else _chance(tower.near[alive])
+        unit = np.asarray(tower.unit)
+        pools.append(Pool(tower.tensors, unit, residual, alive, importance, chance))
     return pools, fit_scalers([tower.tensors for tower in runs], scale)
+
+
+def _chance(near: np.ndarray) -> np.ndarray | None:
+    """Half for the members about the learnt parameters, half for all others."""
+    if near.all() or not near.any():
+        return None
+    return np.where(near, 0.5 / near.sum(), 0.5 / (~near).sum())
 
 
 def _mean(values: np.ndarray) -> np.ndarray:
@@ -227,7 +232,7 @@ def fit_scalers(tensors: Sequence[SiteTensors], task_scale: np.ndarray) -> Scale
         constant = sd <= 1e-6 * np.maximum(np.abs(mean), 1e-12)
         return as_device(mean), as_device(np.where(constant, 1, sd))
 
-    return Scalers(*moments("dynamic"), *moments("daily"), as_device(task_scale))
+    return Scalers(*moments("dynamic"), *moments("summary"), as_device(task_scale))
 
 
 def _check(runs: Sequence[TowerRuns], parameter_names: Sequence[str]) -> None:
@@ -236,7 +241,11 @@ def _check(runs: Sequence[TowerRuns], parameter_names: Sequence[str]) -> None:
     first = runs[0].tensors
     for tower in runs:
         own = tower.tensors
-        if (own.tasks, own.dynamic_names) != (first.tasks, first.dynamic_names):
+        if (own.tasks, own.dynamic_names, own.summary_names) != (
+            first.tasks,
+            first.dynamic_names,
+            first.summary_names,
+        ):
             raise ModelError(
                 f"site {own.code}: tasks {own.tasks} and inputs {own.dynamic_names} differ from "
                 f"those of site {first.code} ({first.tasks}, {first.dynamic_names}); prepare all "
@@ -250,13 +259,18 @@ def _check(runs: Sequence[TowerRuns], parameter_names: Sequence[str]) -> None:
 
 
 def _fingerprint(
-    runs: Sequence[TowerRuns], parameter_names: Sequence[str], config: SurrogateConfig
+    runs: Sequence[TowerRuns],
+    parameter_names: Sequence[str],
+    config: SurrogateConfig,
+    start: Surrogate | None,
 ) -> str:
-    """Tells one training from another by settings, towers, parameters and inputs."""
+    """Tells one training from another by settings, towers, parameters, inputs and start."""
     digest = hashlib.sha256(config.model_dump_json().encode())
     digest.update(repr(tuple(parameter_names)).encode())
     for tower in runs:
         digest.update(repr((tower.tensors.code, tower.tensors.tasks)).encode())
         digest.update(np.ascontiguousarray(tower.unit, dtype=np.float64).tobytes())
         digest.update(tower.tensors.dynamic.tobytes())
+    for leaf in jax.tree.leaves(eqx.filter(start, eqx.is_array)):
+        digest.update(np.asarray(leaf).tobytes())
     return digest.hexdigest()

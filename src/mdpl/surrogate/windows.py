@@ -1,4 +1,8 @@
-"""What the surrogate sees of a tower: whole days of forcing and of the reference simulation."""
+"""What the surrogate sees of a tower: blocks of forcing and of the reference simulation.
+
+A block is what the surrogate's recurrence takes one step for: a whole local day, a few hours or
+a single step of the record.
+"""
 
 from __future__ import annotations
 
@@ -18,44 +22,46 @@ RAIN_MEMORY_HOURS = 6.0
 
 @dataclass(frozen=True)
 class SiteTensors:
-    """One tower as arrays of whole local days; float32, in physical units.
+    """One tower as arrays of the blocks of whole local days; float32, in physical units.
 
     Attributes:
         code: tower code.
         n_time: length of the tower's own time axis.
         first: index on that axis of the first step of the first whole day.
-        dynamic: inputs of every step, shape (day, slot, dynamic); a slot is a step of the day.
-        daily: summary of every day, shape (day, daily).
-        day_of_year: shape (day,), 1-366.
-        reference: default-parameter simulation, shape (day, slot, task).
+        per_day: blocks in a day.
+        dynamic: inputs of every step, shape (block, slot, dynamic); a slot is a step of the block.
+        summary: summary of every block, shape (block, summary).
+        day_of_year: shape (block,), 1-366.
+        reference: default-parameter simulation, shape (block, slot, task).
         default_unit: default parameters in the unit cube, shape (parameter,).
         tasks: the variables predicted, such as ``("Qle", "Qh")``.
-        dynamic_names, daily_names: what the inputs are.
+        dynamic_names, summary_names: what the inputs are.
     """
 
     code: str
     n_time: int
     first: int
+    per_day: int
     dynamic: np.ndarray
-    daily: np.ndarray
+    summary: np.ndarray
     day_of_year: np.ndarray
     reference: np.ndarray
     default_unit: np.ndarray
     tasks: tuple[str, ...]
     dynamic_names: tuple[str, ...]
-    daily_names: tuple[str, ...]
+    summary_names: tuple[str, ...]
 
     @property
-    def days(self) -> int:
+    def blocks(self) -> int:
         return int(self.dynamic.shape[0])
 
     @property
     def slots(self) -> int:
-        """Steps in a day: 48 or 24, for example."""
+        """Steps in a block: 48 or 24 where it is a day."""
         return int(self.dynamic.shape[1])
 
     def fold(self, series: np.ndarray) -> np.ndarray:
-        """Cut a series, shape (..., time), into whole days, shape (..., day, slot).
+        """Cut a series, shape (..., time), into blocks, shape (..., block, slot).
 
         Raises:
             SiteError: the series is not on the tower's time axis.
@@ -65,21 +71,25 @@ class SiteTensors:
                 f"site {self.code}: expected a series of {self.n_time} steps, found "
                 f"{series.shape[-1]}; give it on the tower's own time axis"
             )
-        whole = series[..., self.first : self.first + self.days * self.slots]
-        return whole.reshape(*series.shape[:-1], self.days, self.slots)
+        whole = series[..., self.first : self.first + self.blocks * self.slots]
+        return whole.reshape(*series.shape[:-1], self.blocks, self.slots)
 
     def unfold(self, folded: np.ndarray) -> np.ndarray:
         """Undo `fold`; steps outside whole days become NaN (False for a mask)."""
         lead = folded.shape[:-2]
         empty = False if folded.dtype == bool else np.nan
         series = np.full((*lead, self.n_time), empty, dtype=folded.dtype)
-        end = self.first + self.days * self.slots
-        series[..., self.first : end] = folded.reshape(*lead, self.days * self.slots)
+        end = self.first + self.blocks * self.slots
+        series[..., self.first : end] = folded.reshape(*lead, self.blocks * self.slots)
         return series
 
 
 def build(
-    site: Site, reference: xr.Dataset, default_unit: np.ndarray, tasks: Sequence[str]
+    site: Site,
+    reference: xr.Dataset,
+    default_unit: np.ndarray,
+    tasks: Sequence[str],
+    block_hours: float = 24.0,
 ) -> SiteTensors:
     """Prepare a tower for the surrogate.
 
@@ -89,36 +99,43 @@ def build(
             variables become inputs, so pass what tells the state: soil wetness, soil temperature.
         default_unit: the tower's default parameters in the unit cube, shape (parameter,).
         tasks: names of the variables to predict.
+        block_hours: length of a block; a day is a whole number of them. A block shorter than
+            the tower's step is one step.
 
     Raises:
-        SiteError: fewer than two whole days, or missing values in the forcing.
+        SiteError: fewer than two whole days, missing values in the forcing, or a step that
+            does not fit into the block.
         ModelError: the reference lacks a task, has missing values or another time axis.
     """
     first, days = _whole_days(site)
-    slots = site.steps_per_day
+    slots = _steps_per_block(site, block_hours)
+    per_day = site.steps_per_day // slots
+    blocks = days * per_day
     forcing = _forcing_features(site)
     state = _reference_features(site, reference, tasks)
     features = {**forcing, **state, **_clock(site)}
-    span = slice(first, first + days * slots)
+    span = slice(first, first + blocks * slots)
     stacked = np.stack([v[span] for v in features.values()], axis=-1)
-    dynamic = stacked.reshape(days, slots, -1).astype(np.float32)
-    rain = np.asarray(site.forcing["Precip"].values)[span].reshape(days, slots)
-    daily, daily_names = _daily_summary(dynamic, tuple(features), rain.mean(axis=1) * 86400)
-    dates = site.time[span].reshape(days, slots)[:, 0]
+    dynamic = stacked.reshape(blocks, slots, -1).astype(np.float32)
+    rain = np.asarray(site.forcing["Precip"].values)[span].reshape(blocks, slots)
+    amount = rain.sum(axis=1) * site.step_seconds
+    summary, summary_names = _summary(dynamic, tuple(features), amount, whole_day=per_day == 1)
+    dates = site.time[span].reshape(blocks, slots)[:, 0]
     return SiteTensors(
         code=site.code,
         n_time=len(site.time),
         first=first,
+        per_day=per_day,
         dynamic=dynamic,
-        daily=daily,
+        summary=summary,
         day_of_year=_day_of_year(dates),
-        reference=np.stack([state[t][span].reshape(days, slots) for t in tasks], axis=-1).astype(
+        reference=np.stack([state[t][span].reshape(blocks, slots) for t in tasks], axis=-1).astype(
             np.float32
         ),
         default_unit=np.asarray(default_unit, dtype=np.float32),
         tasks=tuple(tasks),
         dynamic_names=tuple(features),
-        daily_names=daily_names,
+        summary_names=summary_names,
     )
 
 
@@ -210,15 +227,31 @@ def _reference_features(
     return features
 
 
-def _daily_summary(
-    dynamic: np.ndarray, names: tuple[str, ...], rain: np.ndarray
+def _steps_per_block(site: Site, block_hours: float) -> int:
+    steps = max(1.0, block_hours * 3600.0 / site.step_seconds)
+    if steps != round(steps) or site.steps_per_day % round(steps):
+        raise SiteError(
+            f"site {site.code}: blocks of {block_hours:g} h do not divide a day of "
+            f"{site.steps_per_day} steps; use 0.5, 1, 3 or 24 h"
+        )
+    return round(steps)
+
+
+def _summary(
+    dynamic: np.ndarray, names: tuple[str, ...], rain: np.ndarray, whole_day: bool
 ) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Mean, highest and lowest of every input but the clock, and the day's rain (mm, log1p)."""
-    kept = [i for i, name in enumerate(names) if not name.startswith("hour_")]
+    """Mean of every input and the rain of the block (mm, log1p).
+
+    Of a whole day also the highest and the lowest, while its mean clock tells nothing.
+    """
+    kept = [i for i, name in enumerate(names) if not (whole_day and name.startswith("hour_"))]
     values = dynamic[:, :, kept]
-    parts = [values.mean(axis=1), values.max(axis=1), values.min(axis=1), np.log1p(rain)[:, None]]
-    labels = [f"{names[i]}_{how}" for how in ("mean", "max", "min") for i in kept] + ["rain_sum"]
-    return np.concatenate(parts, axis=1).astype(np.float32), tuple(labels)
+    parts = {"mean": values.mean(axis=1)}
+    if whole_day:
+        parts |= {"max": values.max(axis=1), "min": values.min(axis=1)}
+    labels = [f"{names[i]}_{how}" for how in parts for i in kept] + ["rain_sum"]
+    parts["rain"] = np.log1p(rain)[:, None]
+    return np.concatenate(list(parts.values()), axis=1).astype(np.float32), tuple(labels)
 
 
 def _day_of_year(dates: np.ndarray) -> np.ndarray:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import xarray as xr
 
-from mdpl.config_learning import SurrogateConfig
+from mdpl.config_learning import DayBlockConfig
 from mdpl.sites.site import Site
 from mdpl.surrogate.train import TowerRuns
 from mdpl.surrogate.windows import SiteTensors, build
@@ -81,9 +81,11 @@ def default_unit(seed: int) -> np.ndarray:
     return np.random.default_rng(seed + 50).uniform(0.3, 0.7, len(NAMES))
 
 
-def tensors(tower: Site, seed: int = 0, tasks: tuple[str, ...] = ("Qle", "Qh")) -> SiteTensors:
+def tensors(
+    tower: Site, seed: int = 0, tasks: tuple[str, ...] = ("Qle", "Qh"), block_hours: float = 24
+) -> SiteTensors:
     default = default_unit(seed)
-    return build(tower, simulate(tower, default), default, tasks)
+    return build(tower, simulate(tower, default), default, tasks, block_hours)
 
 
 def runs(
@@ -92,12 +94,14 @@ def runs(
     seed: int = 0,
     tasks: tuple[str, ...] = ("Qle", "Qh"),
     steps: int = 24,
+    block_hours: float = 24,
 ) -> TowerRuns:
     tower = site(f"XX-{seed:03d}", days, steps, seed)
     unit = np.random.default_rng(seed).random((members, len(NAMES)))
     result = simulate(tower, unit)
-    return TowerRuns(tensors(tower, seed, tasks), unit, {t: result[t].values for t in tasks})
+    built = tensors(tower, seed, tasks, block_hours)
+    return TowerRuns(built, unit, {t: result[t].values for t in tasks})
 
 
-def tiny(**changes: object) -> SurrogateConfig:
-    return SurrogateConfig.model_validate({**TINY, **changes})
+def tiny(**changes: object) -> DayBlockConfig:
+    return DayBlockConfig.model_validate({**TINY, **changes})

@@ -1,0 +1,240 @@
+"""Learning once, and again where the land model did not deliver what the surrogate promised.
+
+Parameters that look good in the surrogate may be worse in the land model, for the generator goes
+where the surrogate is wrong in its favour. So the land model is run at the learnt parameters and
+around them, the surrogate is trained further on these runs, and the generator learns again; until
+promise and delivery agree or the rounds are spent. Each round has a folder, ``rounds/<n>/``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from mdpl.calibration import mdpl as learning
+from mdpl.calibration.calibration import Calibration
+from mdpl.ensemble.design import around, site_seed
+from mdpl.ensemble.run import run_ensemble
+from mdpl.ensemble.store import EnsembleStore, SiteEnsemble
+from mdpl.evaluation import scores as scoring
+from mdpl.generator.train import TowerObservations
+from mdpl.job import Job, score, tensors
+from mdpl.progress import Progress
+from mdpl.runs import RunFolder, load_dataset
+from mdpl.sites.site import Site
+from mdpl.surrogate import train as surrogate_training
+from mdpl.surrogate.network import Surrogate
+from mdpl.surrogate.store import load_surrogate, save_surrogate
+from mdpl.surrogate.train import TowerRuns
+from mdpl.surrogate.windows import SiteTensors
+
+MOST = 0.8
+"""Share of towers at which promise and delivery must agree."""
+
+COLUMNS = ("round", "site", "flux", "period", "promised", "delivered", "gap")
+
+
+def place(folder: RunFolder, number: int) -> Path:
+    """Where a round lies; round 0 is the first learning."""
+    return folder / f"rounds/{number}"
+
+
+def newest_surrogate(folder: RunFolder) -> Surrogate:
+    """The surrogate of the last round that trained one."""
+    found = sorted(folder.path.glob("rounds/*/surrogate/surrogate.eqx"), key=_number)
+    return load_surrogate(found[-1] if found else folder / "surrogate/surrogate.eqx")
+
+
+def runs_of(job: Job, store: EnsembleStore, seen: dict[str, SiteTensors]) -> list[TowerRuns]:
+    """The usable members of every training tower."""
+    found = []
+    for site in job.training:
+        made: SiteEnsemble = store.site(site.code)
+        targets = {str(t): made.read(t, made.usable) for t in job.config.tasks}
+        found.append(TowerRuns(seen[site.code], made.unit[made.usable], targets))
+    return found
+
+
+def learn(
+    job: Job, folder: RunFolder, number: int, surrogate: Surrogate, progress: Progress
+) -> Calibration:
+    """Train the generator, and write its parameters and what the surrogate promises of them."""
+    seen = tensors(job, folder)
+    here = place(folder, number)
+    found = learning.calibrate(
+        surrogate,
+        job.space,
+        job.sites,
+        [_observed(job, folder, site, seen[site.code]) for site in job.training],
+        job.config.generator,
+        here / "generator",
+        progress,
+    )
+    rows = []
+    for site in job.sites:
+        if site.code in found.unit:
+            guess = surrogate.predict(seen[site.code], found.unit[site.code])
+            rows.append(_native_rmse(job, site, guess.T, surrogate.tasks))
+    folder.write(f"rounds/{number}/parameters.csv", found.table().to_csv(index=False))
+    folder.write(f"rounds/{number}/promised.csv", pd.concat(rows).to_csv(index=False))
+    return found
+
+
+def learnt_units(job: Job, where: Path) -> dict[str, np.ndarray]:
+    """Tower -> parameters of a folder's ``parameters.csv`` in the unit cube, (parameter,)."""
+    table = pd.read_csv(where / "parameters.csv")
+    found = {}
+    for code, own in table.groupby("site"):
+        values = own.set_index("parameter")["value"][list(job.space.names)]
+        found[str(code)] = job.space.to_unit(values.to_numpy(dtype=float))
+    return found
+
+
+def settle(folder: RunFolder, number: int) -> None:
+    """Make a round's parameters those of the run."""
+    for name in ("parameters.csv", "promised.csv"):
+        folder.write(name, (place(folder, number) / name).read_text(encoding="utf-8"))
+
+
+def refine(job: Job, folder: RunFolder, progress: Progress, counts: dict[str, int]) -> None:
+    """Run, compare, train further and learn again; the last round's parameters are the run's."""
+    learnt, settings = 0, job.config.refine
+    table = pd.DataFrame(columns=list(COLUMNS))
+    for number in range(1, settings.rounds + 1):
+        store = _run_about(job, folder, number, progress, counts)
+        table = pd.concat([table, _compare(job, folder, learnt, store)], ignore_index=True)
+        folder.write("rounds.csv", table.to_csv(index=False))
+        if agreed(table[table["round"] == learnt], settings.tolerance):
+            break
+        surrogate = _train_further(job, folder, number, progress)
+        learn(job, folder, number, surrogate, progress)
+        counts["models_trained"] += 2
+        learnt = number
+    settle(folder, learnt)
+
+
+def finish(folder: RunFolder, scores: pd.DataFrame) -> None:
+    """Put what the last round's parameters delivered, from the run's scores, into the table."""
+    native = (scores["metric"] == "rmse") & (scores["resolution"] == "native")
+    delivered = scores[native & (scores["model"] == "mdpl")].rename(columns={"value": "rmse"})
+    learnt = max(int(p.parent.name) for p in folder.path.glob("rounds/*/promised.csv"))
+    last = gaps(learnt, pd.read_csv(folder / "promised.csv"), delivered)
+    if (folder / "rounds.csv").exists():
+        before = pd.read_csv(folder / "rounds.csv")
+        last = pd.concat([before[before["round"] < learnt], last], ignore_index=True)
+    folder.write("rounds.csv", last.to_csv(index=False))
+
+
+def agreed(table: pd.DataFrame, tolerance: float) -> bool:
+    """Whether promise and delivery agree: in the median, and at `MOST` of the towers.
+
+    Args:
+        table: one round, columns `COLUMNS`; calibration is what counts.
+    """
+    own = table[table["period"] == "calibration"]
+    by_flux = own.groupby("flux")["gap"]
+    close = (own["gap"] <= tolerance).groupby(own["flux"]).mean()
+    return bool((by_flux.median() <= tolerance).all() and (close >= MOST).all())
+
+
+def gaps(number: int, promised: pd.DataFrame, delivered: pd.DataFrame) -> pd.DataFrame:
+    """Promised beside delivered RMSE of a round, columns `COLUMNS`.
+
+    Args:
+        promised, delivered: site, flux, period, rmse.
+    """
+    keys = ["site", "flux", "period"]
+    both = promised.merge(delivered, on=keys, suffixes=("_promised", "_delivered"))
+    both = both.rename(columns={"rmse_promised": "promised", "rmse_delivered": "delivered"})
+    both["gap"] = (both["promised"] - both["delivered"]).abs() / both["delivered"]
+    return both.assign(round=number)[list(COLUMNS)]
+
+
+def _observed(job: Job, folder: RunFolder, site: Site, seen: SiteTensors) -> TowerObservations:
+    """What the generator may learn of a tower: measured steps of its calibration period."""
+    observed = load_dataset(folder / f"observations/{site.code}.nc")
+    inside = scoring.masks(observed)["calibration"]
+    tasks = [str(task) for task in job.config.tasks]
+    counts = {task: (observed[f"{task}_measured"].values > 0) & inside for task in tasks}
+    fluxes = {task: observed[task].values for task in tasks}
+    return TowerObservations(seen, learning.describe(site), fluxes, counts)
+
+
+def _native_rmse(job: Job, site: Site, series: np.ndarray, tasks: Sequence[str]) -> pd.DataFrame:
+    """RMSE of a run of shape (task, time) at the tower's own step: site, flux, period, rmse."""
+    fluxes = {task: ("time", series[i]) for i, task in enumerate(tasks)}
+    scores = score(job, site, "run", xr.Dataset(fluxes, {"time": site.time}))
+    native = scores[(scores["metric"] == "rmse") & (scores["resolution"] == "native")]
+    return native.rename(columns={"value": "rmse"})[["site", "flux", "period", "rmse"]]
+
+
+def _run_about(
+    job: Job, folder: RunFolder, number: int, progress: Progress, counts: dict[str, int]
+) -> EnsembleStore:
+    """Land-model runs at and around the parameters of the round before."""
+    settings, seed = job.config.refine, job.config.ensemble.seed + number
+    points = {
+        code: around(centre, settings.members, settings.spread, site_seed(seed, code))
+        for code, centre in learnt_units(job, place(folder, number - 1)).items()
+    }
+    plan = replace(job.plan(), members=settings.members, points=points)
+    job.model.equilibrate(job.training)
+    store = EnsembleStore(place(folder, number) / "ensemble.zarr")
+    counts["lsm_runs"] += run_ensemble(job.model, job.training, plan, store, progress)
+    return store
+
+
+def _compare(job: Job, folder: RunFolder, number: int, store: EnsembleStore) -> pd.DataFrame:
+    """What a round promised and its first member, run by the next round, delivered."""
+    delivered = []
+    for site in job.training:
+        made = store.site(site.code)
+        series = np.stack([made.read(task, [0])[0] for task in job.config.tasks])
+        delivered.append(_native_rmse(job, site, series, job.config.tasks))
+    promised = pd.read_csv(place(folder, number) / "promised.csv")
+    return gaps(number, promised, pd.concat(delivered))
+
+
+def _train_further(job: Job, folder: RunFolder, number: int, progress: Progress) -> Surrogate:
+    """The surrogate of the round before, trained on with the runs of all rounds."""
+    seen = tensors(job, folder)
+    runs = []
+    for tower in runs_of(job, EnsembleStore(folder / "ensemble.zarr"), seen):
+        learnt, _ = split_members(job, tower)
+        runs.append(learnt)
+    for n in range(1, number + 1):
+        near = runs_of(job, EnsembleStore(place(folder, n) / "ensemble.zarr"), seen)
+        runs = [own.with_near(more) for own, more in zip(runs, near, strict=True)]
+    before = place(folder, number - 1) / "surrogate" if number > 1 else folder / "surrogate"
+    own = job.config.surrogate
+    config = own.model_copy(
+        update={"steps": job.config.refine.steps, "learning_rate": own.learning_rate / 3}
+    )
+    here = place(folder, number) / "surrogate"
+    trained, _ = surrogate_training.train(
+        runs,
+        job.space.names,
+        config,
+        start=load_surrogate(before / "surrogate.eqx"),
+        folder=here,
+        progress=progress,
+    )
+    save_surrogate(trained, config, here / "surrogate.eqx")
+    return trained
+
+
+def split_members(job: Job, tower: TowerRuns) -> tuple[TowerRuns, TowerRuns]:
+    """Members to train on, and those the surrogate never sees."""
+    learnt, judged = surrogate_training.hold_out(
+        len(tower.unit), job.config.ensemble.unseen, job.config.ensemble.seed
+    )
+    return tower.select(learnt), tower.select(judged)
+
+
+def _number(path: Path) -> int:
+    return int(path.parts[-3])
