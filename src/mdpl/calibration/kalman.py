@@ -23,7 +23,8 @@ Error of a daily mean
     Its variance is what the best member of the prior ensemble leaves beyond the random one, by
     flux; with the lag-1 correlation r of these residuals, n days tell as much as
     n (1 - r) / (1 + r) independent ones, and the variance is enlarged accordingly for the update.
-    Without it a few W m-2 of random error would make any model certain of wrong parameters.
+    Without it a few W m-2 of random error would make any model certain of wrong parameters. For
+    `interval` it is taken again, from what the mean of the posterior members leaves.
 """
 
 from __future__ import annotations
@@ -123,7 +124,8 @@ class Posterior:
         calibration: the mean of the members.
         prior, members: parameter sets in the unit cube before and after, (member, parameter).
         answers: the land model's answers at ``members``.
-        structural: standard deviation of the model's own error of a daily mean, by task.
+        structural: standard deviation of the model's own error of a daily mean, by task, as the
+            mean of the members leaves it.
     """
 
     calibration: Calibration
@@ -171,9 +173,9 @@ def es_mda(
     normal = rng.standard_normal((members, len(objective.space)))
     prior = Prior(objective.default, objective.prior_width)
     first = ledger(prior.unit(normal))
-    left_over, error = np.zeros(len(objective.tasks)), observations.random
+    error = observations.random
     if structural:
-        left_over, error = _structural(first, observations, len(objective.tasks))
+        _, error = _structural(first, observations, len(objective.tasks))
     asked = [first]
 
     def forward(points: np.ndarray) -> np.ndarray:
@@ -185,6 +187,10 @@ def es_mda(
     mean = posterior.mean(axis=0)
     last = ledger(np.vstack([mean, posterior]))
     at_mean = float(last["objective"][0])
+    left_over = np.zeros(len(objective.tasks))
+    if structural:
+        at = {name: last[name][:1] for name in ("objective", "calibration")}
+        left_over, _ = _structural(at, observations, len(objective.tasks))
     return Posterior(
         ledger.calibration("es-mda", mean, at_mean),
         prior.unit(normal),
@@ -265,7 +271,7 @@ class Prior:
 
 
 def _structural(answers: Answers, observations: Days, tasks: int) -> tuple[np.ndarray, np.ndarray]:
-    """The land model's own error by task, and the whole error each day is given."""
+    """The land model's own error by task, from its best run, and the whole error of each day."""
     best = int(np.argmin(answers["objective"]))
     residual = observations.observed - answers["calibration"][best]
     variance, found = observations.random**2, np.zeros(tasks)
