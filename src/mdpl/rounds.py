@@ -22,6 +22,7 @@ from mdpl.ensemble.design import around, site_seed
 from mdpl.ensemble.run import run_ensemble
 from mdpl.ensemble.store import EnsembleStore, SiteEnsemble
 from mdpl.evaluation import scores as scoring
+from mdpl.generator.known import describe
 from mdpl.generator.train import TowerObservations
 from mdpl.job import Job, score, tensors
 from mdpl.progress import Progress
@@ -162,7 +163,7 @@ def _observed(job: Job, folder: RunFolder, site: Site, seen: SiteTensors) -> Tow
     tasks = [str(task) for task in job.config.tasks]
     counts = {task: (observed[f"{task}_measured"].values > 0) & inside for task in tasks}
     fluxes = {task: observed[task].values for task in tasks}
-    return TowerObservations(seen, learning.describe(site), fluxes, counts)
+    return TowerObservations(seen, describe(site), fluxes, counts)
 
 
 def _native_rmse(job: Job, site: Site, series: np.ndarray, tasks: Sequence[str]) -> pd.DataFrame:

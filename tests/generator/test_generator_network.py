@@ -6,8 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import toy_bucket as toy
 from mdpl.config_learning import GeneratorConfig
 from mdpl.errors import ModelError
+from mdpl.generator.known import PARTS_OF_YEAR, Known, seasons
 from mdpl.generator.network import (
     Generator,
     fit_encoder,
@@ -22,11 +24,21 @@ ATTRIBUTES = [
     for i in range(4)
 ]
 CODES = ["A", "B", "C", "D"]
+KINDS = ["attributes", "forcing", "pft", "free"]
+
+
+def known(attributes: dict, warmth: float = 0.0) -> Known:
+    """A tower of these attributes and of a made-up year of weather."""
+    season = np.sin(np.linspace(0, 6, PARTS_OF_YEAR))[:, None] * np.arange(1, 15)
+    return Known(attributes, season + warmth)
+
+
+TOWERS = [known(a, i) for i, a in enumerate(ATTRIBUTES)]
 
 
 def generator(seed: int = 0, **changes: object) -> Generator:
     config = GeneratorConfig(seed=seed, **changes)
-    encoder = fit_encoder(CODES, ATTRIBUTES, config.kind == "free")
+    encoder = fit_encoder(CODES, TOWERS, config.kind)
     return Generator(config, encoder, ("p", "q", "r"), key=jax.random.key(seed))
 
 
@@ -39,7 +51,7 @@ def stirred(fresh: Generator, seed: int = 1) -> Generator:
     return eqx.tree_at(lambda g: g.layers, fresh, layers)
 
 
-@pytest.mark.parametrize("kind", ["attributes", "free"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_untrained_it_returns_the_defaults_in_physical_units(kind):
     space = ParameterSpace(
         (
@@ -49,7 +61,7 @@ def test_untrained_it_returns_the_defaults_in_physical_units(kind):
         )
     )
     default = space.defaults(1)
-    learnt = generator(kind=kind).parameters("B", ATTRIBUTES[1], space.to_unit(default))
+    learnt = generator(kind=kind).parameters("B", TOWERS[1], space.to_unit(default))
     np.testing.assert_allclose(space.from_unit(learnt), default, rtol=1e-9, atol=1e-12)
 
 
@@ -84,43 +96,87 @@ def test_far_offsets_reach_both_bounds():
 def test_attributes_that_did_not_vary_or_are_missing_do_not_matter():
     moved = stirred(generator())
     default = np.full(3, 0.5)
-    plain = moved.parameters("X", {"Tair_mean": 281.0, "elevation": 5.0, "land_cover": 1}, default)
-    high = moved.parameters("X", {"Tair_mean": 281.0, "elevation": 3e3, "land_cover": 1}, default)
+    plain = moved.parameters(
+        "X", Known({"Tair_mean": 281.0, "elevation": 5.0, "land_cover": 1}), default
+    )
+    high = moved.parameters(
+        "X", Known({"Tair_mean": 281.0, "elevation": 3e3, "land_cover": 1}), default
+    )
     assert (plain == high).all()
-    warm = moved.parameters("X", {"Tair_mean": 284.0, "elevation": 5.0, "land_cover": 1}, default)
+    warm = moved.parameters(
+        "X", Known({"Tair_mean": 284.0, "elevation": 5.0, "land_cover": 1}), default
+    )
     assert (plain != warm).all()
-    crop = moved.parameters("X", {"Tair_mean": 281.0, "elevation": 5.0, "land_cover": 2}, default)
+    crop = moved.parameters(
+        "X", Known({"Tair_mean": 281.0, "elevation": 5.0, "land_cover": 2}), default
+    )
     assert (plain != crop).all()
-    unknown = moved.parameters("X", {"land_cover": 1}, default)
-    mean = moved.parameters("X", {"Tair_mean": 281.5, "elevation": 5.0, "land_cover": 1}, default)
+    unknown = moved.parameters("X", Known({"land_cover": 1}), default)
+    mean = moved.parameters(
+        "X", Known({"Tair_mean": 281.5, "elevation": 5.0, "land_cover": 1}), default
+    )
     assert (unknown == mean).all()
 
 
 def test_an_attribute_far_outside_the_training_towers_is_cut():
     encoder = generator().encoder
-    hot = {**ATTRIBUTES[0], "Tair_mean": 400.0}
+    hot = Known({**ATTRIBUTES[0], "Tair_mean": 400.0})
     assert encoder("X", hot).max() == 3.0
 
 
 def test_free_parameters_exist_only_where_they_were_learnt():
     with pytest.raises(ModelError, match=r"site X:.*A, B, C, D"):
-        generator(kind="free").parameters("X", ATTRIBUTES[0], np.full(3, 0.5))
+        generator(kind="free").parameters("X", TOWERS[0], np.full(3, 0.5))
 
 
 def test_a_wrong_number_of_defaults_is_refused():
     with pytest.raises(ModelError, match="expected 3 default parameters"):
-        generator().parameters("A", ATTRIBUTES[0], np.full(2, 0.5))
+        generator().parameters("A", TOWERS[0], np.full(2, 0.5))
 
 
-@pytest.mark.parametrize("kind", ["attributes", "free"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_stored_generator_comes_back_to_the_last_bit(tmp_path, kind):
     config = GeneratorConfig(kind=kind)
     moved = stirred(generator(kind=kind))
     save_generator(moved, config, tmp_path / "g.eqx")
     again = load_generator(tmp_path / "g.eqx")
     default = np.array([0.2, 0.5, 0.9])
-    for code, attributes in zip(CODES, ATTRIBUTES, strict=True):
+    for code, tower in zip(CODES, TOWERS, strict=True):
         assert (
-            again.parameters(code, attributes, default)
-            == moved.parameters(code, attributes, default)
+            again.parameters(code, tower, default) == moved.parameters(code, tower, default)
         ).all()
+
+
+def test_one_shift_a_class_knows_the_class_alone():
+    moved, default = stirred(generator(kind="pft")), np.full(3, 0.5)
+    a, b, c, d = (moved.parameters("X", tower, default) for tower in TOWERS)
+    assert (a == c).all() and (b == d).all() and (a != b).any()
+
+
+def test_the_weather_counts_only_where_it_is_asked_for():
+    default = np.full(3, 0.5)
+    for kind, told in (("attributes", False), ("forcing", True)):
+        moved = stirred(generator(kind=kind))
+        mild, warm = (moved.parameters("X", known(ATTRIBUTES[0], w), default) for w in (0, 2))
+        assert (mild != warm).any() == told
+
+
+def test_a_record_of_half_a_year_is_read_by_what_it_has():
+    moved, default = stirred(generator(kind="forcing")), np.full(3, 0.5)
+    half = TOWERS[0].seasons.copy()
+    half[18:] = np.nan
+    found = moved.parameters("X", Known(ATTRIBUTES[0], half), default)
+    assert np.isfinite(found).all()
+    twice = np.concatenate([half[:18], half[:18]])
+    again = moved.parameters("X", Known(ATTRIBUTES[0], twice), default)
+    np.testing.assert_allclose(found, again, atol=1e-6)
+
+
+def test_seasons_are_means_and_spreads_of_the_forcing_by_part_of_the_year():
+    tower = toy.site(days=40, start="2001-01-01")
+    found = seasons(tower)
+    first = slice(0, 11 * 24)
+    assert found.shape == (PARTS_OF_YEAR, 14)
+    assert np.isfinite(found[:4]).all() and np.isnan(found[5:]).all()
+    sun = tower.forcing["SWdown"].values[first]
+    np.testing.assert_allclose(found[0, [0, 7]], [sun.mean(), sun.std()], rtol=1e-6)

@@ -9,6 +9,7 @@ import pytest
 import toy_bucket as toy
 from mdpl.config_learning import GeneratorConfig
 from mdpl.errors import ModelError, SiteError
+from mdpl.generator.known import Known, seasons
 from mdpl.generator.network import Generator, fit_encoder
 from mdpl.generator.train import (
     TowerObservations,
@@ -39,7 +40,8 @@ def observations(seed: int, attribute: float, days: int = 60) -> TowerObservatio
     counts = {task: np.ones(days * 24, dtype=bool) for task in observed}
     facts = {"rule": attribute, "land_cover": 1, "igbp": "ENF"}
     # One default for all: the offset is learnt from the attributes, which do not tell it.
-    return TowerObservations(toy.tensors(tower), facts, observed, counts)
+    known = Known(facts, seasons(tower))
+    return TowerObservations(toy.tensors(tower), known, observed, counts)
 
 
 @pytest.fixture(scope="module")
@@ -49,10 +51,12 @@ def rough() -> Surrogate:
     return surrogate_train.train(runs, toy.NAMES, toy.tiny(steps=30, learning_rate=0.01))[0]
 
 
-def fresh(surrogate: Surrogate, towers: list[TowerObservations]) -> tuple[Generator, jax.Array]:
-    encoder = fit_encoder([t.tensors.code for t in towers], [t.attributes for t in towers], False)
+def fresh(
+    surrogate: Surrogate, towers: list[TowerObservations], kind: str = "attributes"
+) -> tuple[Generator, jax.Array]:
+    encoder = fit_encoder([t.tensors.code for t in towers], [t.known for t in towers], kind)
     made = Generator(GeneratorConfig(**SHORT), encoder, toy.NAMES, key=jax.random.key(0))
-    features = jnp.stack([jnp.asarray(encoder(t.tensors.code, t.attributes)) for t in towers])
+    features = jnp.stack([jnp.asarray(encoder(t.tensors.code, t.known)) for t in towers])
     return made, features
 
 
@@ -100,7 +104,7 @@ def test_training_never_ends_above_the_defaults_and_stays_in_the_cube(rough):
     assert full_loss(wild, rough, towers, pools, config) <= before
     for tower in towers:
         start = tower.tensors.default_unit
-        unit = wild.parameters(tower.tensors.code, tower.attributes, start)
+        unit = wild.parameters(tower.tensors.code, tower.known, start)
         assert ((unit >= 0) & (unit <= 1)).all()
 
 
@@ -131,7 +135,7 @@ def test_a_strong_prior_holds_the_parameters_at_their_defaults(rough):
     start = towers[0].tensors.default_unit
 
     def moved(result) -> float:
-        learnt = result[0].parameters("XX-000", towers[0].attributes, start)
+        learnt = result[0].parameters("XX-000", towers[0].known, start)
         return float(np.abs(learnt - start).max())
 
     assert moved(loose) > 0.05
@@ -202,7 +206,7 @@ def test_hidden_parameters_come_back_at_towers_never_seen():
     for seed, attribute in zip(unseen, (0.15, 0.5, 0.85), strict=True):
         tower = observations(seed, attribute)
         start = tower.tensors.default_unit
-        unit = learnt.parameters(tower.tensors.code, tower.attributes, start)
+        unit = learnt.parameters(tower.tensors.code, tower.known, start)
         truth = hidden_truth(attribute)
         assert abs(unit[0] - truth[0]) < 0.15, "uptake"
         assert abs(unit[2] - truth[2]) < 0.15, "albedo"

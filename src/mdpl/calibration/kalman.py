@@ -30,7 +30,7 @@ Error of a daily mean
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import stats
@@ -121,18 +121,23 @@ class Posterior:
     """What ES-MDA found at one tower.
 
     Attributes:
-        calibration: the mean of the members.
-        prior, members: parameter sets in the unit cube before and after, (member, parameter).
-        answers: the land model's answers at ``members``.
+        calibration: the mean of the members, and the members.
+        prior: the members before, unit cube, (member, parameter).
+        answers: the land model's answers at the members.
         structural: standard deviation of the model's own error of a daily mean, by task, as the
             mean of the members leaves it.
     """
 
     calibration: Calibration
     prior: np.ndarray
-    members: np.ndarray
     answers: Answers
     structural: dict[str, float]
+
+    @property
+    def members(self) -> np.ndarray:
+        """Parameter sets of the posterior, unit cube, (member, parameter)."""
+        (found,) = self.calibration.members.values()
+        return found
 
 
 def es_mda(
@@ -191,10 +196,10 @@ def es_mda(
     if structural:
         at = {name: last[name][:1] for name in ("objective", "calibration")}
         left_over, _ = _structural(at, observations, len(objective.tasks))
+    found = ledger.calibration("es-mda", mean, at_mean)
     return Posterior(
-        ledger.calibration("es-mda", mean, at_mean),
+        replace(found, members={objective.code: posterior}),
         prior.unit(normal),
-        posterior,
         {name: array[1:] for name, array in last.items() if name != "seconds"},
         dict(zip(objective.tasks, left_over.tolist(), strict=True)),
     )

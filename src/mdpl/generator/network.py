@@ -18,6 +18,7 @@ from jax import Array
 
 from mdpl.config_learning import GeneratorConfig
 from mdpl.errors import ModelError, RunError
+from mdpl.generator.known import PARTS_OF_YEAR, Known
 from mdpl.sites.attributes import SKEWED
 from mdpl.surrogate import store
 
@@ -29,44 +30,94 @@ _SMALLEST = 0.01
 
 
 class Encoder(eqx.Module):
-    """Attributes of a tower as standardised numbers; never trained.
+    """What is known of a tower as standardised numbers; never trained.
 
     Numbers are standardised over the training towers, skewed ones by their logarithm, and the
     land-cover class is one number a class. What did not vary among the training towers is zero
     everywhere: nothing was learnt of it. A missing attribute counts as the mean of the training
-    towers.
+    towers, and so does a missing part of the year.
 
     Attributes:
-        names: the numeric attributes used; empty for free parameters.
+        mean, sd: of the attributes, shape (attribute,).
+        seasons: mean and spread of the forcing's summary, shape (2, variable).
+        names: the numeric attributes used; empty for one set a tower or a class.
         codes: the training towers. For free parameters the tower's identity is the feature.
+        kind: as in `GeneratorConfig`.
     """
 
     mean: Array
     sd: Array
+    seasons: Array
     names: tuple[str, ...] = eqx.field(static=True)
     codes: tuple[str, ...] = eqx.field(static=True)
-    free: bool = eqx.field(static=True)
+    kind: str = eqx.field(static=True)
 
     @property
     def size(self) -> int:
-        return len(self.codes) if self.free else len(self.names) + len(LAND_COVERS)
+        """Features that are not the forcing's summary."""
+        return len(self.codes) if self.kind == "free" else len(self.names) + len(LAND_COVERS)
 
-    def __call__(self, code: str, attributes: Mapping[str, float | str]) -> np.ndarray:
-        """Features of one tower, shape (feature,), float32.
+    def __call__(self, code: str, known: Known) -> np.ndarray:
+        """Features of one tower, shape (feature,), float32; the forcing's summary last.
 
         Raises:
             ModelError: free parameters were asked for a tower that took no part.
         """
-        if self.free:
+        if self.kind == "free":
             if code not in self.codes:
                 raise ModelError(
                     f"site {code}: free parameters exist only for the towers they were learnt at "
                     f"({', '.join(self.codes)}); use a generator of kind 'attributes'"
                 )
             return np.eye(len(self.codes), dtype=np.float32)[self.codes.index(code)]
-        raw = _raw(attributes, self.names)
-        scaled = (raw - np.asarray(self.mean)) / np.asarray(self.sd)
-        return np.clip(np.nan_to_num(scaled), -FARTHEST, FARTHEST).astype(np.float32)
+        features = _standard(_raw(known.attributes, self.names), self.mean, self.sd)
+        if self.kind != "forcing":
+            return features
+        found = np.isfinite(known.seasons).all(axis=1, keepdims=True)
+        seasons = _standard(known.seasons, *self.seasons)
+        return np.concatenate([features, np.hstack([seasons, found]).ravel()]).astype(np.float32)
+
+
+class Layers(eqx.Module):
+    """What is trained: features -> offset in logit space.
+
+    With forcing, a layer common to all parts of the year reads each of them, and their mean
+    joins the attributes; so a record of any length gives features of one size.
+    """
+
+    season: eqx.nn.Linear | None
+    dense: tuple[eqx.nn.Linear, ...]
+
+    def __init__(self, config: GeneratorConfig, encoder: Encoder, outputs: int, *, key: Array):
+        plain = encoder.kind in ("free", "pft")
+        key, own = jax.random.split(key)
+        inputs, self.season = encoder.size, None
+        if encoder.kind == "forcing":
+            variables = encoder.seasons.shape[1]
+            self.season = eqx.nn.Linear(variables, config.hidden, dtype=jnp.float32, key=own)
+            inputs += config.hidden
+        sizes = [inputs, *[config.hidden] * (0 if plain else config.layers), outputs]
+        keys = jax.random.split(key, len(sizes) - 1)
+        layers = [
+            eqx.nn.Linear(a, b, dtype=jnp.float32, key=k, use_bias=not plain)
+            for a, b, k in zip(sizes[:-1], sizes[1:], keys, strict=True)
+        ]
+        layers[-1] = jax.tree.map(jnp.zeros_like, layers[-1])
+        self.dense = tuple(layers)
+
+    def __call__(self, features: Array) -> Array:
+        if self.season is not None:
+            features = self._with_seasons(self.season, features)
+        for layer in self.dense[:-1]:
+            features = jnp.tanh(layer(features))
+        return self.dense[-1](features)
+
+    def _with_seasons(self, layer: eqx.nn.Linear, features: Array) -> Array:
+        width = PARTS_OF_YEAR * (int(layer.in_features) + 1)
+        parts = features[-width:].reshape(PARTS_OF_YEAR, -1)
+        read = jnp.tanh(jax.vmap(layer)(parts[:, :-1])) * parts[:, -1:]
+        mean = read.sum(axis=0) / jnp.maximum(parts[:, -1].sum(), 1)
+        return jnp.concatenate([features[:-width], mean])
 
 
 class Generator(eqx.Module):
@@ -76,7 +127,7 @@ class Generator(eqx.Module):
         parameter_names: names of the columns of its answer.
     """
 
-    layers: tuple[eqx.nn.Linear, ...]
+    layers: Layers
     encoder: Encoder
     parameter_names: tuple[str, ...] = eqx.field(static=True)
 
@@ -88,15 +139,7 @@ class Generator(eqx.Module):
         *,
         key: Array,
     ):
-        depth = 0 if encoder.free else config.layers
-        sizes = [encoder.size, *[config.hidden] * depth, len(parameter_names)]
-        keys = jax.random.split(key, len(sizes) - 1)
-        layers = [
-            eqx.nn.Linear(a, b, dtype=jnp.float32, key=k, use_bias=not encoder.free)
-            for a, b, k in zip(sizes[:-1], sizes[1:], keys, strict=True)
-        ]
-        layers[-1] = jax.tree.map(jnp.zeros_like, layers[-1])
-        self.layers = tuple(layers)
+        self.layers = Layers(config, encoder, len(parameter_names), key=key)
         self.encoder = encoder
         self.parameter_names = tuple(parameter_names)
 
@@ -107,13 +150,9 @@ class Generator(eqx.Module):
             features: from the encoder, shape (feature,).
             default_unit: shape (parameter,).
         """
-        for layer in self.layers[:-1]:
-            features = jnp.tanh(layer(features))
-        return shift(default_unit, self.layers[-1](features))
+        return shift(default_unit, self.layers(features))
 
-    def parameters(
-        self, code: str, attributes: Mapping[str, float | str], default_unit: np.ndarray
-    ) -> np.ndarray:
+    def parameters(self, code: str, known: Known, default_unit: np.ndarray) -> np.ndarray:
         """Parameters of one tower in the unit cube, shape (parameter,), float64.
 
         An untrained generator returns ``default_unit`` to the last digit.
@@ -125,7 +164,7 @@ class Generator(eqx.Module):
                 f"found shape {default.shape}"
             )
         start = jnp.asarray(default, dtype=jnp.float32)
-        learnt = self(jnp.asarray(self.encoder(code, attributes)), start)
+        learnt = self(jnp.asarray(self.encoder(code, known)), start)
         return np.clip(default + np.asarray(learnt - start, dtype=float), 0.0, 1.0)
 
 
@@ -146,24 +185,36 @@ def shift(default_unit: Array, offset: Array) -> Array:
     return default_unit + jnp.where(rising, up, down) * moved
 
 
-def fit_encoder(
-    codes: Sequence[str], attributes: Sequence[Mapping[str, float | str]], free: bool
-) -> Encoder:
+def fit_encoder(codes: Sequence[str], known: Sequence[Known], kind: str) -> Encoder:
     """Learn the standardisation from the training towers.
 
     Every attribute that is a number at some tower is used; texts and the land-cover class, which
     has its own code, are not numbers.
     """
+    attributes = [one.attributes for one in known]
     numeric = {k for a in attributes for k, v in a.items() if not isinstance(v, str)}
-    names = () if free else tuple(sorted(numeric - {"land_cover"}))
-    raw = np.stack([_raw(a, names) for a in attributes])
+    names = tuple(sorted(numeric - {"land_cover"})) if kind in ("attributes", "forcing") else ()
+    mean, sd = _moments(np.stack([_raw(a, names) for a in attributes]))
+    if kind == "pft":  # one number a class, not relative to the others
+        mean, sd = np.zeros_like(mean), np.ones_like(sd)
+    seasons = np.stack(_moments(np.concatenate([one.seasons for one in known])))
+    arrays = (jnp.asarray(x, dtype=jnp.float32) for x in (mean, sd, seasons))
+    mean_, sd_, seasons_ = arrays
+    return Encoder(mean_, sd_, seasons_, names, tuple(codes), kind)
+
+
+def _moments(raw: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and spread of each column over known values; infinite spread where none varies."""
     known = np.isfinite(raw)
     number = np.maximum(known.sum(axis=0), 1)
     mean = np.where(known, raw, 0).sum(axis=0) / number
     sd = np.sqrt(np.where(known, (raw - mean) ** 2, 0).sum(axis=0) / number)
-    sd = np.where(sd > 1e-6 * np.maximum(np.abs(mean), 1e-6), sd, np.inf)
-    as_array = [jnp.asarray(x, dtype=jnp.float32) for x in (mean, sd)]
-    return Encoder(as_array[0], as_array[1], names, tuple(codes), free)
+    return mean, np.where(sd > 1e-6 * np.maximum(np.abs(mean), 1e-6), sd, np.inf)
+
+
+def _standard(raw: np.ndarray, mean: Array, sd: Array) -> np.ndarray:
+    scaled = (raw - np.asarray(mean)) / np.asarray(sd)
+    return np.clip(np.nan_to_num(scaled), -FARTHEST, FARTHEST).astype(np.float32)
 
 
 def save_generator(generator: Generator, config: GeneratorConfig, path: Path) -> None:
@@ -174,7 +225,7 @@ def save_generator(generator: Generator, config: GeneratorConfig, path: Path) ->
         "parameters": generator.parameter_names,
         "attributes": encoder.names,
         "codes": encoder.codes,
-        "free": encoder.free,
+        "variables": encoder.seasons.shape[1],
     }
     store.write_tree(path, header, generator)
 
@@ -189,11 +240,12 @@ def load_generator(path: Path) -> Generator:
     try:
         config = GeneratorConfig(**header["config"])
         names, codes = tuple(header["attributes"]), tuple(header["codes"])
-        parameters, free = tuple(header["parameters"]), bool(header["free"])
+        parameters, variables = tuple(header["parameters"]), int(header["variables"])
     except (KeyError, TypeError, ValueError) as error:
         raise RunError(f"{path}: not a stored generator ({error}); train it again") from error
     empty = jnp.zeros(len(names) + len(LAND_COVERS), dtype=jnp.float32)
-    encoder = Encoder(empty, empty, names, codes, free)
+    seasons = jnp.zeros((2, variables), dtype=jnp.float32)
+    encoder = Encoder(empty, empty, seasons, names, codes, config.kind)
     fresh = Generator(config, encoder, parameters, key=jax.random.key(0))
     stored: Generator = store.read_tree(path, fresh)
     return stored

@@ -34,6 +34,7 @@ import pandas as pd
 
 from mdpl.config_learning import GeneratorConfig
 from mdpl.errors import ModelError, SiteError
+from mdpl.generator.known import Known
 from mdpl.generator.network import Generator, fit_encoder
 from mdpl.progress import Progress
 from mdpl.surrogate.balance import balance
@@ -49,13 +50,13 @@ class TowerObservations:
 
     Attributes:
         tensors: the tower as the surrogate sees it.
-        attributes: what is known of the place; see `mdpl.generator.network.fit_encoder`.
+        known: what the generator is told of the place.
         observed: task -> measured flux, shape (time,), NaN where missing.
         counts: task -> True where a step is measured and in the calibration period, (time,).
     """
 
     tensors: SiteTensors
-    attributes: Mapping[str, float | str]
+    known: Known
     observed: Mapping[str, np.ndarray]
     counts: Mapping[str, np.ndarray]
 
@@ -110,10 +111,10 @@ def train(
     for tower in towers:
         surrogate.check(tower.tensors)
     codes = [tower.tensors.code for tower in towers]
-    encoder = fit_encoder(codes, [t.attributes for t in towers], config.kind == "free")
+    encoder = fit_encoder(codes, [t.known for t in towers], config.kind)
     start = Generator(config, encoder, surrogate.parameter_names, key=jax.random.key(config.seed))
     pools = [_pool(surrogate, tower) for tower in towers]
-    features = jnp.stack([jnp.asarray(encoder(t.tensors.code, t.attributes)) for t in towers])
+    features = jnp.stack([jnp.asarray(encoder(t.tensors.code, t.known)) for t in towers])
 
     def generator(weights: Any) -> Generator:
         return eqx.tree_at(lambda g: g.layers, start, weights)
@@ -173,7 +174,7 @@ def full_loss(
     errors, penalties = [], []
     for tower, pool in zip(towers, pools, strict=True):
         tensors = tower.tensors
-        unit = generator.parameters(tensors.code, tower.attributes, tensors.default_unit)
+        unit = generator.parameters(tensors.code, tower.known, tensors.default_unit)
         fluxes = tensors.fold(surrogate.predict(tensors, unit).T)
         correction = np.moveaxis(fluxes, 0, -1) - tensors.reference
         scaled = correction / np.asarray(surrogate.scalers.task_scale)

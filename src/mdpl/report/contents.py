@@ -28,6 +28,16 @@ PARAMETER_COLUMNS = (
     "unit",
 )
 EXCESS = ("default", "learnt", "floor", "removed")
+EXTRA = {
+    "rounds": ("rounds.csv", ("round", "site", "flux", "period", "promised", "delivered", "gap")),
+    "audit": ("audit/fidelity.csv", ("kind", "site", "task", "metric", "value")),
+    "where": ("audit/where.csv", ("site", "task", "by", "part", "rmse_over_sd")),
+    "slopes": ("audit/slopes.csv", ("site", "point", "parameter", "lsm", "surrogate")),
+    "cosines": ("audit/cosines.csv", ("site", "point", "cosine")),
+    "cloud": ("audit/cloud.csv", ("site", "nearest", "outside", "at_bound")),
+}
+"""Optional tables: name -> file and columns."""
+
 MASK = "measured steps only (qc = 0)"
 NEEDED = ("config.yaml", "manifest.json", "sites.json", "parameters.csv", "scores.csv")
 
@@ -77,7 +87,11 @@ class Series:
 
 @dataclass(frozen=True)
 class Contents:
-    """All tables of a run; optional ones are empty when their file is absent."""
+    """All tables of a run; optional ones are empty when their file is absent.
+
+    Attributes:
+        extra: the tables of `EXTRA` by name.
+    """
 
     folder: Path
     config: str
@@ -91,6 +105,7 @@ class Contents:
     fidelity: pd.DataFrame
     recovery: pd.DataFrame
     excess: pd.DataFrame
+    extra: Mapping[str, pd.DataFrame]
     learnt: str
     variant: str
 
@@ -160,6 +175,7 @@ def read(folder: Path) -> Contents:
         ),
         recovery=_optional(folder / "recovery.csv", ("site", "parameter", "truth", "learnt")),
         excess=_optional(folder / "excess.csv", ("site", "role", "flux", *EXCESS)),
+        extra={name: _optional(folder / file, columns) for name, (file, columns) in EXTRA.items()},
         learnt=_learnt(scores, folder),
         variant=" and ".join(sorted({a["variant"] for a in about.values() if "variant" in a})),
     )

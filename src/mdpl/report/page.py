@@ -14,10 +14,11 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from mdpl import __version__
 from mdpl.errors import RunError
-from mdpl.report import figures, parameter_figures, series, tables, taylor
+from mdpl.report import figures, parameter_figures, series, surrogate_tables, tables, taylor
+from mdpl.report import surrogate_figures as about_surrogate
+from mdpl.report.cells import Table
 from mdpl.report.contents import Contents, read, read_series
 from mdpl.report.style import STYLE, Plot, long_name, percent
-from mdpl.report.tables import Table
 
 RASTER_DPI = 150
 
@@ -109,6 +110,9 @@ def _tables(contents: Contents) -> dict[str, Table]:
         (tables.fidelity, contents.fidelity),
         (tables.recovery, contents.recovery),
         (tables.excess, contents.excess),
+        (surrogate_tables.rounds, contents.extra["rounds"]),
+        (surrogate_tables.audit, contents.extra["audit"]),
+        (surrogate_tables.cloud, contents.extra["cloud"]),
     ):
         if len(source):
             made.append(make(contents))
@@ -123,7 +127,8 @@ def _pictures(contents: Contents) -> dict[str, list[Picture]]:
         "gains": [figures.gain_bars(contents, flux) for flux in fluxes],
         "taylor": [taylor.diagram(contents, flux) for flux in fluxes],
         "parameters": [parameter_figures.parameters(contents)],
-        "promised": [figures.promised(contents)],
+        "promised": [figures.promised(contents), about_surrogate.rounds(contents)],
+        "audit": [about_surrogate.slopes(contents), about_surrogate.wrong(contents)],
         "recovery": [parameter_figures.recovery(contents)],
     }
     return {

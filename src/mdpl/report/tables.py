@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -12,33 +11,17 @@ import pandas as pd
 from mdpl.evaluation.metrics import MEANINGS
 from mdpl.evaluation.periods import PERIODS
 from mdpl.evaluation.resolution import RESOLUTIONS
+from mdpl.report.cells import Cell, Row, Table, csv_uri, num, percent, text, whole
 from mdpl.report.contents import REFERENCE, Contents
 from mdpl.report.figures import promised_table
 from mdpl.report.parameter_figures import held_out, rank_correlation
-from mdpl.report.style import DASH, number, percent, pretty
+from mdpl.report.style import DASH, number, pretty
 
 SHOWN = ("rmse", "r", "nse", "kge", "bias", "nme", "sd_ratio")
 """Metrics printed in the page; the CSV beside each table has all."""
 
 GAINS = {"rmse": ("dRMSE",), "r": ("dR",)}
 """Relative gains printed after a metric."""
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One cell: its text, what to sort by, and how it looks (CSS classes)."""
-
-    text: str
-    sort: float | str = ""
-    css: str = ""
-
-
-@dataclass(frozen=True)
-class Row:
-    """One row of cells; ``data`` are attributes the page filters by."""
-
-    cells: tuple[Cell, ...]
-    data: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -70,23 +53,6 @@ class Comparison:
         }
 
 
-@dataclass(frozen=True)
-class Table:
-    """A table: caption, column heads, rows, and its CSV for download."""
-
-    name: str
-    caption: str
-    heads: tuple[str, ...]
-    rows: tuple[Row, ...]
-    csv: str = ""
-
-
-def csv_uri(frame: pd.DataFrame) -> str:
-    """A table as a data URI, so that it can be saved from the page without a server."""
-    raw = frame.to_csv(index=False).encode("utf-8")
-    return "data:text/csv;charset=utf-8;base64," + base64.b64encode(raw).decode("ascii")
-
-
 def towers(contents: Contents) -> Table:
     """The towers: where, what, how long, what for, and why each is in."""
     heads = ("Tower", "IGBP", "Role", "Why it is in", "Years", "Validation data", "Measured steps")
@@ -100,9 +66,9 @@ def towers(contents: Contents) -> Table:
             (t.number("Tair_mean") - 273.15, 3),
             (t.number("Precip_annual"), 3),
         ]
-        cells = [_text(t.code, "key"), _text(t.pft), _text(t.role or DASH)]
-        cells += [_text(t.why or DASH, "prose"), _num(t.years, 2), _text(t.split or DASH)]
-        cells += [_text(measured or DASH), *(_num(v, d) for v, d in numbers)]
+        cells = [text(t.code, "key"), text(t.pft), text(t.role or DASH)]
+        cells += [text(t.why or DASH, "prose"), num(t.years, 2), text(t.split or DASH)]
+        cells += [text(measured or DASH), *(num(v, d) for v, d in numbers)]
         rows.append(Row(tuple(cells)))
         records.append(
             {"site": t.code, "role": t.role, "why": t.why, "years": t.years, **t.attributes}
@@ -125,14 +91,14 @@ def medians(contents: Contents) -> Table:
             here = scores.query("flux == @flux and resolution == @resolution")
             for model in models:
                 keys = [(flux, resolution, model, metric) for metric in SHOWN]
-                cells = [_num(table.get(key, np.nan)) for key in keys]
+                cells = [num(table.get(key, np.nan)) for key in keys]
                 towers = here[here["model"] == model]["site"].nunique()
-                head = (_text(flux, "key"), _text(resolution), _text(_shown(contents, model)))
-                rows.append(Row((*head, _whole(towers), *cells), {"model": model}))
+                head = (text(flux, "key"), text(resolution), text(_shown(contents, model)))
+                rows.append(Row((*head, whole(towers), *cells), {"model": model}))
             better = [counts.get((flux, resolution, metric), (0, 0)) for metric in SHOWN]
-            cells = [_text(f"{b} of {n}" if n else DASH, "num faint") for b, n in better]
-            head = (_text(flux, "key"), _text(resolution), _text("towers better", "faint"))
-            rows.append(Row((*head, _text(""), *cells), {"model": "better"}))
+            cells = [text(f"{b} of {n}" if n else DASH, "num faint") for b, n in better]
+            head = (text(flux, "key"), text(resolution), text("towers better", "faint"))
+            rows.append(Row((*head, text(""), *cells), {"model": "better"}))
     caption = "Medians over towers, validation period; last row of each: towers where learnt is "
     return Table("medians", caption + "better", heads, tuple(rows), csv_uri(table.reset_index()))
 
@@ -144,11 +110,11 @@ def scores(contents: Contents) -> Table:
         heads += [MEANINGS[metric].label, "learnt", *GAINS.get(metric, ())]
     rows = []
     for c in _comparisons(contents):
-        cells = [_text(c.site, "key"), _text(c.pft), _text(c.flux), _whole(c.n)]
+        cells = [text(c.site, "key"), text(c.pft), text(c.flux), whole(c.n)]
         for metric in SHOWN:
             cells += _change(c, metric)
             if metric in GAINS:
-                cells.append(_percent(c.gain[metric]))
+                cells.append(percent(c.gain[metric]))
         data = {"flux": c.flux, "resolution": c.resolution, "period": c.period}
         rows.append(Row(tuple(cells), data))
     caption = "Scores by tower: default, then learnt"
@@ -165,9 +131,9 @@ def worse(contents: Contents) -> Table:
         fallen = [m for m in ("rmse", "r", "kge") if c.verdict(m) == "worse"]
         if c.period != "validation" or not fallen:
             continue
-        cells = [_text(c.site, "key"), _text(c.pft), _text(c.flux), _text(c.resolution)]
-        cells += [_whole(c.n), _text(", ".join(MEANINGS[m].label for m in fallen))]
-        cells.append(_percent(c.gain["rmse"]))
+        cells = [text(c.site, "key"), text(c.pft), text(c.flux), text(c.resolution)]
+        cells += [whole(c.n), text(", ".join(MEANINGS[m].label for m in fallen))]
+        cells.append(percent(c.gain["rmse"]))
         for metric in ("rmse", "r", "kge", "bias"):
             cells += _change(c, metric)
         rows.append((c.gain["rmse"], Row(tuple(cells))))
@@ -185,10 +151,10 @@ def parameters(contents: Contents) -> Table:
         first, by_site = group.iloc[0], group.set_index("site")
         unit = DASH if pd.isna(first["unit"]) else pretty(str(first["unit"])) or DASH
         bounds = f"{number(first['lower'])} to {number(first['upper'])}"
-        cells = [_text(str(name), "key"), _text(unit), _text(bounds, "faint")]
+        cells = [text(str(name), "key"), text(unit), text(bounds, "faint")]
         for site in sites:
             if site not in by_site.index:
-                cells.append(_text(DASH))
+                cells.append(text(DASH))
                 continue
             value, default = by_site.loc[site, ["value", "default"]].astype(float)
             cells.append(Cell(f"{number(value)}\n{number(default)}", float(value), "num pair"))
@@ -209,10 +175,10 @@ def promised(contents: Contents) -> Table:
     more = ("dRMSE promised", "delivered", "Shortfall (points)")
     rows = []
     for _, p in table.iterrows():
-        cells = [_text(p["site"], "key"), _text(p["flux"]), _text(p["period"])]
-        cells += [_num(p[f"rmse_{name}"]) for name in ("default", "promised", "delivered")]
-        cells += [_percent(p["promised"]), _percent(p["delivered"])]
-        cells.append(_num(100 * (p["promised"] - p["delivered"])))
+        cells = [text(p["site"], "key"), text(p["flux"]), text(p["period"])]
+        cells += [num(p[f"rmse_{name}"]) for name in ("default", "promised", "delivered")]
+        cells += [percent(p["promised"]), percent(p["delivered"])]
+        cells.append(num(100 * (p["promised"] - p["delivered"])))
         rows.append(Row(tuple(cells)))
     caption = "Promised by the surrogate, delivered by the land model (native resolution)"
     return Table("promised", caption, heads + more, tuple(rows), csv_uri(table))
@@ -224,7 +190,7 @@ def fidelity(contents: Contents) -> Table:
     metrics = list(dict.fromkeys(table["metric"]))
     wide = table.pivot_table(index=["site", "task"], columns="metric", values="value", sort=False)
     rows = [
-        Row((_text(p["site"], "key"), _text(p["task"]), *(_num(p[m]) for m in metrics)))
+        Row((text(p["site"], "key"), text(p["task"]), *(num(p[m]) for m in metrics)))
         for p in wide.reset_index().to_dict("records")
     ]
     heads = ("Tower", "Task", *(str(m) for m in metrics))
@@ -239,10 +205,10 @@ def recovery(contents: Contents) -> Table:
     for name, group in contents.recovery.groupby("parameter", sort=False):
         held = held_out(group)
         parts = (group[held], group[~held])
-        cells = [_text(str(name), "key")]
-        cells += [_num(group["sensitivity"].iloc[0])] if known else []
+        cells = [text(str(name), "key")]
+        cells += [num(group["sensitivity"].iloc[0])] if known else []
         for part in parts:
-            cells += [_num(rank_correlation(part)), _whole(len(part))]
+            cells += [num(rank_correlation(part)), whole(len(part))]
         rows.append(Row(tuple(cells)))
     first = ("Parameter", "Sensitivity") if known else ("Parameter",)
     heads = (*first, "ρ never trained on", "n", "ρ trained on", "n")
@@ -254,9 +220,9 @@ def excess(contents: Contents) -> Table:
     """RMSE of default, learnt and true runs at virtual towers, never trained on first."""
     rows = []
     for p in contents.excess.sort_values(["role", "site"], kind="stable").to_dict("records"):
-        cells = [_text(p["site"], "key"), _text(str(p["role"]).replace("_", " "))]
-        cells += [_text(p["flux"]), *(_num(p[name]) for name in ("default", "learnt", "floor"))]
-        rows.append(Row((*cells, _percent(p["removed"]))))
+        cells = [text(p["site"], "key"), text(str(p["role"]).replace("_", " "))]
+        cells += [text(p["flux"]), *(num(p[name]) for name in ("default", "learnt", "floor"))]
+        rows.append(Row((*cells, percent(p["removed"]))))
     heads = ("Tower", "Role", "Flux", "RMSE default", "learnt", "true parameters", "Excess removed")
     caption = "RMSE of the land model at virtual towers (native resolution, W m-2)"
     return Table("excess", caption, heads, tuple(rows), csv_uri(contents.excess))
@@ -278,9 +244,9 @@ def stages(contents: Contents) -> Table:
         (stage, [float(values.get(c, 0) or 0) for c in columns])
         for stage, values in contents.timings.items()
     ]
-    rows = [Row((_text(stage, "key"), *_cost(values))) for stage, values in listed]
+    rows = [Row((text(stage, "key"), *_cost(values))) for stage, values in listed]
     sums = np.sum([values for _, values in listed], axis=0) if listed else np.zeros(3)
-    rows.append(Row((_text("total", "key"), *_cost(sums, "strong"))))
+    rows.append(Row((text("total", "key"), *_cost(sums, "strong"))))
     heads = ("Stage", "Seconds", "Land-model simulations", "Models trained")
     return Table("stages", "Cost by stage", heads, tuple(rows))
 
@@ -289,7 +255,7 @@ def definitions() -> Table:
     """What each metric is and which values are better."""
     words = {"high": "larger", "low": "smaller", "zero": "closer to 0", "one": "closer to 1"}
     rows = [
-        Row((_text(m.label, "key"), _text(m.text, "prose"), _text(words.get(m.best, DASH))))
+        Row((text(m.label, "key"), text(m.text, "prose"), text(words.get(m.best, DASH))))
         for m in MEANINGS.values()
     ]
     return Table("definitions", "Metrics", ("Metric", "Definition", "Better is"), tuple(rows))
@@ -350,34 +316,14 @@ def _shown(contents: Contents, model: str) -> str:
     return f"learnt ({model})" if model == contents.learnt else model
 
 
-def _text(text: str, css: str = "") -> Cell:
-    return Cell(str(text), str(text), css)
-
-
-def _num(value: float, digits: int = 3, css: str = "") -> Cell:
-    value = float(value)
-    known = bool(np.isfinite(value))
-    return Cell(number(value, digits), value if known else "", f"num {css}".strip())
-
-
-def _whole(value: float, css: str = "") -> Cell:
-    """A count."""
-    return Cell(f"{value:,.0f}", float(value), f"num {css}".strip())
-
-
 def _change(comparison: Comparison, metric: str) -> list[Cell]:
     before, after = comparison.values[metric]
-    return [_num(before, css="was"), _num(after, css=comparison.verdict(metric))]
+    return [num(before, css="was"), num(after, css=comparison.verdict(metric))]
 
 
 def _cost(values: Sequence[float] | np.ndarray, css: str = "") -> list[Cell]:
     seconds = Cell(f"{values[0]:,.1f}", float(values[0]), f"num {css}".strip())
-    return [seconds, *(_whole(value, css) for value in values[1:])]
-
-
-def _percent(fraction: float) -> Cell:
-    css = "" if not np.isfinite(fraction) else " better" if fraction > 0 else " worse"
-    return Cell(percent(fraction), float(fraction) if np.isfinite(fraction) else "", f"num{css}")
+    return [seconds, *(whole(value, css) for value in values[1:])]
 
 
 def flat(values: Mapping[str, object], prefix: str = "") -> Iterable[tuple[str, str]]:

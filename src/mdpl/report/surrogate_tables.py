@@ -1,0 +1,58 @@
+"""Tables about the surrogate: rounds of refinement and what an audit found."""
+
+from __future__ import annotations
+
+from mdpl.report.contents import Contents
+from mdpl.report.tables import Row, Table, csv_uri, num, text, whole
+
+
+def rounds(contents: Contents) -> Table:
+    """Promised and delivered RMSE of every round."""
+    table = contents.extra["rounds"]
+    rows = [
+        Row(
+            (
+                whole(r["round"]),
+                text(r["site"], "key"),
+                text(r["flux"]),
+                text(r["period"]),
+                num(r["promised"]),
+                num(r["delivered"]),
+                num(100 * r["gap"]),
+            )
+        )
+        for r in table.to_dict("records")
+    ]
+    heads = ("Round", "Tower", "Flux", "Period", "RMSE promised", "delivered", "Gap (%)")
+    caption = "Rounds of refinement: what was promised and what the land model delivered"
+    return Table("rounds", caption, heads, tuple(rows), csv_uri(table))
+
+
+def audit(contents: Contents) -> Table:
+    """Median fidelity over towers by what the surrogate had not seen."""
+    table = contents.extra["audit"]
+    rows = []
+    for (kind, task), own in table.groupby(["kind", "task"], sort=False):
+        values = own.groupby("metric")["value"]
+        medians, worst = values.median(), values.min()
+        cells = (text(str(kind), "key"), text(str(task)), whole(own["site"].nunique()))
+        numbers = (num(medians[m]) for m in ("r2", "rmse_over_sd", "kge", "r2_worst_member"))
+        rows.append(Row((*cells, *numbers, num(worst["r2"]))))
+    heads = ("Never trained on", "Task", "Towers", "R²", "RMSE / SD", "KGE", "R² worst member")
+    caption = "Audit of the surrogate against the land model: medians over towers"
+    return Table("audit", caption, (*heads, "R² worst tower"), tuple(rows), csv_uri(table))
+
+
+def cloud(contents: Contents) -> Table:
+    """Whether the learnt parameters lie among the ensemble."""
+    table = contents.extra["cloud"]
+    rows = [
+        Row((text(r["site"], "key"), num(r["nearest"]), whole(r["outside"]), whole(r["at_bound"])))
+        for r in table.to_dict("records")
+    ]
+    heads = ("Tower", "Distance to the nearest member", "Outside their range", "At a bound")
+    caption = (
+        "Learnt parameters and the ensemble's cloud; distance in units of the members' own "
+        "median distance to their nearest neighbour"
+    )
+    return Table("cloud", caption, heads, tuple(rows), csv_uri(table))

@@ -1,0 +1,40 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from mdpl.ensemble.design import around
+from mdpl.rounds import agreed, gaps
+
+
+def table(*gap: float, flux: str = "Qle", period: str = "calibration") -> pd.DataFrame:
+    return pd.DataFrame(
+        [(0, f"S{i}", flux, period, 1.0, 1.0, g) for i, g in enumerate(gap)],
+        columns=["round", "site", "flux", "period", "promised", "delivered", "gap"],
+    )
+
+
+def test_agreement_asks_for_the_median_and_four_in_five_towers_of_every_flux():
+    good = table(0.01, 0.02, 0.03, 0.04, 0.5)
+    assert agreed(good, 0.05)
+    assert not agreed(table(0.01, 0.02, 0.03, 0.4, 0.5), 0.05)
+    assert not agreed(pd.concat([good, table(0.2, 0.2, flux="Qh")]), 0.05)
+    assert agreed(pd.concat([good, table(0.9, period="validation")]), 0.05)
+
+
+def test_a_gap_is_relative_to_what_was_delivered_whichever_was_larger():
+    columns = ["site", "flux", "period", "rmse"]
+    promised = pd.DataFrame([("A", "Qh", "all", 20.0), ("B", "Qh", "all", 50.0)], columns=columns)
+    delivered = pd.DataFrame([("B", "Qh", "all", 40.0), ("A", "Qh", "all", 25.0)], columns=columns)
+    found = gaps(3, promised, delivered).set_index("site")
+    assert found["gap"].to_dict() == pytest.approx({"A": 0.2, "B": 0.25})
+    assert set(found["round"]) == {3}
+
+
+def test_points_about_a_centre_stay_in_the_cube_and_keep_the_centre():
+    centre = np.array([0.5, 0.01, 1.0, 0.98])
+    points = around(centre, 4000, 0.1, seed=1)
+    assert points.min() > 0 and points.max() < 1
+    np.testing.assert_allclose(points[0], np.clip(centre, 1e-6, 1 - 1e-6))
+    assert points[:, 0].std() == pytest.approx(0.1, rel=0.05)
+    assert abs(points[:, 0].mean() - 0.5) < 0.01
+    assert (around(centre, 5, 0.1, 1) == around(centre, 5, 0.1, 1)).all()
