@@ -163,6 +163,41 @@ def report(folder: RunFolderArgument) -> None:
 
 
 @app.command()
+def rivals(
+    folder: RunFolderArgument,
+    method: Annotated[
+        str, typer.Option("--method", help="direct, sce-ua, cma-es or es-mda (ES-MDA)")
+    ],
+    site: Annotated[
+        list[str] | None, typer.Option("--site", help="tower code, may be repeated; default all")
+    ] = None,
+    lsm_runs: Annotated[
+        int | None, typer.Option("--lsm-runs", min=1, help="land-model runs a tower may cost")
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="seed of the search")] = 0,
+) -> None:
+    """Calibrate the towers of a finished run in another way, one by one, and compare.
+
+    Given again, it goes on where it stopped.
+    """
+    from mdpl.experiments import rivals_table
+    from mdpl.experiments.rivals import calibrate
+
+    with _resumable():
+        calibrate(folder, method, _progress(), codes=site, lsm_runs=lsm_runs, seed=seed)
+    table, towers = rivals_table.summary(rivals_table.collect(folder))
+    shown = Table(title=f"validation at {len(towers)} towers: {', '.join(towers)}")
+    for heading in ("method", "LSM runs a tower", "seconds a tower", "objective"):
+        shown.add_column(heading)
+    for flux in rivals_table.FLUXES:
+        shown.add_column(f"RMSE {flux}, W m-2")
+    for name, row in table.iterrows():
+        cells = [f"{row['lsm_runs']:,.0f}", f"{row['seconds']:,.0f}", f"{row['objective']:.4f}"]
+        shown.add_row(str(name), *cells, *(f"{row[flux]:.2f}" for flux in rivals_table.FLUXES))
+    _out.print(shown)
+
+
+@app.command()
 def simulate(
     code: Annotated[str, typer.Argument(metavar="SITE", help="tower code")],
     out: Annotated[Path, typer.Option("--out", help="NetCDF file to write")],

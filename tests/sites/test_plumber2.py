@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import netCDF4
@@ -93,6 +94,20 @@ def test_rain_and_snow_add_up_to_precipitation(broken: Break, site: Site) -> Non
 )
 def test_other_spellings_of_a_unit_pass(broken: Break, name: str, unit: str) -> None:
     assert read_pair(*broken(lambda nc: nc[name].setncattr("units", unit))).code == "XX-Tst"
+
+
+def test_errors_of_fluxes_are_read_and_their_unit_checked(tmp_path: Path, make_site: Make) -> None:
+    site = make_site()
+    error = np.where(np.arange(len(site.time)) % 3 == 0, np.nan, 7.5)
+    own = site.fluxes.assign(Qh_uc=("time", error))
+    pair = write_pair(replace(site, fluxes=own), tmp_path)
+    again = read_pair(*pair)
+    np.testing.assert_array_equal(again.fluxes["Qh_uc"], error)
+    assert again.fluxes["Qh_uc"].attrs["units"] == "W m-2"
+    with netCDF4.Dataset(pair[1], "a") as nc:
+        nc["Qh_uc"].units = "MJ m-2"
+    with pytest.raises(SiteError, match=r"W m-2.*MJ m-2"):
+        read_pair(*pair)
 
 
 @pytest.mark.parametrize("units", ["minutes", "hours", "days"])

@@ -159,6 +159,12 @@ class ParameterSpace:
         values = np.where(log, low * ratio**unit, linear)
         return np.clip(values, low, high)
 
+    def slope(self, unit: np.ndarray) -> np.ndarray:
+        """Derivative of `from_unit` by each parameter, shaped as ``unit``; inside the cube."""
+        low, high, log = self.lower, self.upper, self.is_log
+        ratio = np.where(log, high / np.where(log, low, 1.0), np.e)
+        return np.where(log, self.from_unit(unit) * np.log(ratio), high - low)
+
     def to_unit(self, values: np.ndarray) -> np.ndarray:
         """Map physical values, shape (..., parameter), to the unit cube.
 

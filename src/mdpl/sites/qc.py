@@ -85,7 +85,7 @@ def measured(site: Site, flux: str) -> np.ndarray:
         SiteError: the tower has no such flux.
     """
     if flux not in site.fluxes:
-        known = ", ".join(str(name) for name in site.fluxes if not str(name).endswith("_qc"))
+        known = ", ".join(str(n) for n in site.fluxes if not str(n).endswith(("_qc", "_uc")))
         raise SiteError(f"{site.code}: no observed {flux}; this tower has: {known}")
     good = np.isfinite(site.fluxes[flux].values)
     if f"{flux}_qc" in site.fluxes:

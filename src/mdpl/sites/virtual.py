@@ -233,7 +233,7 @@ def noise_floor(site: Site, simulation: xr.Dataset) -> dict[str, float]:
     or in a period is the score of the true simulation there.
     """
     floor = {}
-    for name in (str(n) for n in site.fluxes if not str(n).endswith("_qc")):
+    for name in (str(n) for n in site.fluxes if not str(n).endswith(("_qc", "_uc"))):
         good = measured(site, name)
         if not good.any():
             raise SiteError(f"{site.code}: no observed {name}; call observe first")

@@ -123,7 +123,7 @@ def keep(names: tuple[str, ...]) -> Callable[[State, Step], dict[str, Array]]:
 
 
 @functools.lru_cache(maxsize=32)
-def _compiled(most: int) -> Any:
+def compiled(most: int) -> Any:
     """One program for every choice of outputs: working out all takes less than compiling again."""
     return jax.jit(functools.partial(march, most=most, keep=keep(tuple(OUTPUTS))))
 
@@ -179,13 +179,11 @@ def run(
     padded = functools.partial(_pad_columns, size=size)
     column, now = jax.tree.map(padded, (column, state))
     seconds = _pad_columns(np.broadcast_to(np.asarray(dt, dtype=float), (columns,)), size)
-    march_chunk = _compiled(most)
+    march_chunk = compiled(most)
     steps = record.Tair.shape[0]
     kept: dict[str, list[np.ndarray]] = {name: [] for name in names}
     for first in range(0, steps, CHUNK_STEPS):
-        piece = Forcing(*(_chunk(a, first, size) for a in record))
-        piece.valid[steps - first :] = 0.0
-        now, out = march_chunk(column, now, piece, seconds)
+        now, out = march_chunk(column, now, chunk(record, first, size), seconds)
         for name in names:
             kept[name].append(np.asarray(out[name])[: steps - first, ..., :columns])
     last = jax.tree.map(lambda a: a[..., :columns], now)
@@ -204,7 +202,14 @@ def _pad_columns(array: Any, size: int) -> Any:
     return jnp.concatenate([array, jnp.repeat(array[..., :1], missing, axis=-1)], axis=-1)
 
 
-def _chunk(array: np.ndarray, first: int, size: int) -> np.ndarray:
+def chunk(record: Forcing, first: int, size: int) -> Forcing:
+    """`CHUNK_STEPS` of a record from a step on, for ``size`` columns; padded at its end."""
+    piece = Forcing(*(_cut(a, first, size) for a in record))
+    piece.valid[record.Tair.shape[0] - first :] = 0.0
+    return piece
+
+
+def _cut(array: np.ndarray, first: int, size: int) -> np.ndarray:
     piece = array[first : first + CHUNK_STEPS]
     columns = piece.shape[1]
     out = np.empty((CHUNK_STEPS, size))

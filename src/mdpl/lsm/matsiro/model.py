@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -13,7 +14,7 @@ import xarray as xr
 from jax import Array
 
 from mdpl.errors import ModelError
-from mdpl.lsm.matsiro import engine
+from mdpl.lsm.matsiro import adjoint, engine
 from mdpl.lsm.matsiro.column import march
 from mdpl.lsm.matsiro.constants import RHO_WATER, SOIL_INTERFACE, SOIL_THICKNESS
 from mdpl.lsm.matsiro.forcing import prepare
@@ -241,6 +242,56 @@ class Matsiro:
             return {k: v.reshape((days * fold, *v.shape[2:])) for k, v in out.items()}
 
         return run
+
+    def vjp(
+        self, site: Site, values: np.ndarray, outputs: Sequence[str] = ("Qle", "Qh")
+    ) -> tuple[dict[str, np.ndarray], adjoint.Pullback]:
+        """What `simulate` gives, and how slopes by it become slopes by the values.
+
+        Unlike `differentiable` it takes the year of spin-up along, holds a month in memory and
+        is compiled once for all towers.
+
+        Args:
+            values: physical values, (member, parameter), at most 64 members.
+            outputs: without layers.
+
+        Returns:
+            outputs (member, time), and a function from a function's slope by every output,
+            (member, time), to its slope by every value, (member, parameter).
+        """
+        names = self._names(outputs)
+        values = self._values(site, values)
+        mixture = self.mixtures.get(site.code)
+        if mixture is None:
+            return self._vjp(site, values, names)
+        first, second = mixture.sites(site)
+        theirs, to_ours = jax.vjp(functools.partial(mixture.second_values, second), values)
+        one, pull_one = self._vjp(first, values, names)
+        other, pull_other = self._vjp(second, np.asarray(theirs), names)
+        share = mixture.share
+
+        def pull(slopes: adjoint.Outputs) -> np.ndarray:
+            through_second = np.asarray(to_ours(jnp.asarray(pull_other(slopes)))[0])
+            return (1.0 - share) * pull_one(slopes) + share * through_second
+
+        return {k: (1.0 - share) * one[k] + share * other[k] for k in names}, pull
+
+    def _vjp(
+        self, site: Site, values: np.ndarray, names: tuple[str, ...]
+    ) -> tuple[dict[str, np.ndarray], adjoint.Pullback]:
+        self.equilibrate([site])
+        where = self._place(site)
+        record = prepare(site, float(where.reference_height))
+        return adjoint.vjp(
+            values,
+            where,
+            self._equilibria[_key(site)].state,
+            [_first_year(record, site)] * self.member_cycles,
+            record,
+            site.step_seconds,
+            names,
+            self.newton_steps,
+        )
 
     def _differentiable_mean(
         self, mixture: Mixture, site: Site, outputs: Sequence[str], steps: int | None

@@ -1,0 +1,237 @@
+"""Other ways of calibrating, at the towers of a finished run: what do they reach, at what cost?
+
+Each calibrates one tower at a time, towards the same objective, over the same parameters and
+bounds, and is judged by the same scores as the run itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from mdpl.calibration import direct, kalman, search
+from mdpl.calibration.calibration import Calibration
+from mdpl.calibration.objective import Answers, Ledger, Objective, simulated
+from mdpl.errors import ConfigError, RunError
+from mdpl.evaluation import scores as scoring
+from mdpl.job import JUDGED, Job, made_from, open_job, score
+from mdpl.memory import give_back
+from mdpl.progress import Progress, Task
+from mdpl.runs import RunFolder, load_dataset, locked, open_run, save_dataset
+from mdpl.sites.site import Site
+from mdpl.surrogate.balance import balance
+
+METHODS = ("direct", "sce-ua", "cma-es", "es-mda")
+
+BUDGET = {"direct": 1920, "sce-ua": 1500, "cma-es": 1500, "es-mda": 321}
+"""Land-model runs a tower unless the user says otherwise: 40 gradients of 8 starts; what the
+searches need for fifteen parameters; five times 64 members, and their mean."""
+
+
+def calibrate(
+    path: Path,
+    method: str,
+    progress: Progress,
+    *,
+    codes: Sequence[str] | None = None,
+    lsm_runs: int | None = None,
+    seed: int = 0,
+) -> None:
+    """Calibrate towers of a finished run by a rival, run the land model there and score it.
+
+    Writes into ``rivals/<method>/`` of the run folder: ``parameters.csv`` (as the run's own),
+    ``history.csv`` (site, lsm_runs, objective: the least so far), ``cost.csv`` (site, lsm_runs,
+    seconds, objective, failed, seed), ``scores.csv`` (as the run's own), for ES-MDA
+    ``posterior.csv`` (site, member, parameter, value), ``spread.csv`` (of each parameter),
+    ``structural.csv`` (the land model's own error of a daily mean) and ``coverage.csv`` (of the
+    90 % interval). Towers calibrated before keep their rows; given again, it goes on where it
+    stopped.
+
+    Args:
+        codes: towers; default all that the run learnt from.
+        lsm_runs: budget of each tower.
+
+    Raises:
+        RunError: the run is not finished.
+        ConfigError: an unknown method or tower, a library missing, or a budget too small.
+    """
+    if method not in METHODS:
+        raise ConfigError(f"no method {method!r}; there are {', '.join(METHODS)}")
+    folder = open_run(path)
+    if not folder.done("evaluate"):
+        raise RunError(f"{path}: the run is not finished; give 'mdpl evaluate {path}' first")
+    with locked(path):
+        job = open_job(folder.config)
+        folder.note_manifest(job.sites)
+        progress.stage(f"rivals: {method}")
+        for site in _chosen(job, codes):
+            budget = lsm_runs or BUDGET[method]
+            with progress.task(f"{site.code} {method}", budget) as task:
+                _tower(job, folder, site, method, budget, seed, task)
+            give_back()
+
+
+def objective(job: Job, folder: RunFolder, site: Site) -> Objective:
+    """Eq. 2 at one tower of a run, as `mdpl.generator.train` has it."""
+    return Objective(
+        site.code,
+        job.space,
+        job.space.to_unit(job.space.defaults(site.attributes)),
+        job.config.tasks,
+        _observed(job, folder, site, "calibration"),
+        balance("fixed", job.config.generator.task_weights, job.config.tasks, 0).weights,
+        job.config.generator.prior_width,
+        job.config.generator.prior_weight,
+    )
+
+
+def _tower(
+    job: Job, folder: RunFolder, site: Site, method: str, budget: int, seed: int, task: Task
+) -> None:
+    place = f"rivals/{method}"
+    target = objective(job, folder, site)
+    kept = folder / f"{place}/answers/{site.code}_seed{seed}.jsonl"
+
+    def account(ask: Callable[[np.ndarray], Answers], runs_each: int = 1) -> Ledger:
+        return Ledger(ask, target, budget, runs_each=runs_each, path=kept, task=task)
+
+    if method == "direct":
+        gradient = partial(direct.gradient, job.model, site, target)
+        ledger = account(gradient, direct.GRADIENT_RUNS)
+        found = direct.descend(ledger, seed=seed)
+    elif method == "es-mda":
+        seen = {p: _days(job, folder, site, p) for p in ("calibration", "validation")}
+        ledger = account(partial(_ask, job, site, target, seen))
+        posterior = kalman.es_mda(ledger, seen["calibration"], seed=seed)
+        found = posterior.calibration
+        _keep_posterior(folder, place, site.code, posterior)
+        _keep(folder, f"{place}/coverage.csv", site.code, _coverage(job, posterior, seen))
+    else:
+        ledger = account(partial(_ask, job, site, target, {}))
+        rule = search.cma_es if method == "cma-es" else search.sce_ua
+        found = rule(ledger, seed=seed)
+    simulation = _simulate(job, site, found, folder / f"{place}/simulations/{site.code}.nc")
+    _keep(folder, f"{place}/parameters.csv", site.code, found.table())
+    _keep(folder, f"{place}/history.csv", site.code, ledger.history)
+    _keep(folder, f"{place}/scores.csv", site.code, score(job, site, method, simulation))
+    cost = {
+        "lsm_runs": found.lsm_runs,
+        "seconds": round(found.seconds, 2),
+        "objective": found.objective,
+        "failed": ledger.failed,
+        "seed": seed,
+    }
+    _keep(folder, f"{place}/cost.csv", site.code, pd.DataFrame([cost]))
+
+
+def _ask(
+    job: Job, site: Site, target: Objective, seen: Mapping[str, kalman.Days], unit: np.ndarray
+) -> Answers:
+    """Objectives, and daily means in each period asked for (``calibration`` is assimilated)."""
+    series = simulated(job.model, site, target, unit)
+    means = {period: days.means(series) for period, days in seen.items()}
+    return {"objective": target(unit, series), **means}
+
+
+def _observed(job: Job, folder: RunFolder, site: Site, period: str) -> np.ndarray:
+    """What counts in a period, (task, time); NaN elsewhere."""
+    observed = load_dataset(folder / f"observations/{site.code}.nc")
+    inside = scoring.masks(observed)[period]
+    rows = [
+        np.where((observed[f"{t}_measured"].values > 0) & inside, observed[t].values, np.nan)
+        for t in job.config.tasks
+    ]
+    return np.stack(rows)
+
+
+def _days(job: Job, folder: RunFolder, site: Site, period: str) -> kalman.Days:
+    observed, error = _observed(job, folder, site, period), _own_error(job, site)
+    return kalman.days(job.config.tasks, observed, site.time, error, job.coverage().day_share)
+
+
+def _own_error(job: Job, site: Site) -> np.ndarray:
+    """The tower's own standard deviations of what is learnt from, (task, time), or NaN."""
+    rows = []
+    for task in job.config.tasks:
+        corrected = job.config.sites.flux == "corrected" and f"{task}_cor" in site.fluxes
+        name = f"{task}_cor_uc" if corrected else f"{task}_uc"
+        known = name in site.fluxes
+        rows.append(site.fluxes[name].values if known else np.full(len(site.time), np.nan))
+    return np.stack(rows)
+
+
+def _coverage(
+    job: Job, posterior: kalman.Posterior, seen: Mapping[str, kalman.Days]
+) -> pd.DataFrame:
+    """Share of daily observations inside the 90 % interval, and its mean width, by period."""
+    rows = []
+    for period, days in seen.items():
+        predicted = posterior.answers[period]
+        low, high = kalman.interval(predicted, days, list(posterior.structural.values()))
+        inside = (low <= days.observed) & (days.observed <= high)
+        for k, task in enumerate(job.config.tasks):
+            own = days.task == k
+            if own.any():
+                width = float((high - low)[own].mean())
+                rows.append((task, period, 0.9, float(inside[own].mean()), width, int(own.sum())))
+    return pd.DataFrame(rows, columns=["flux", "period", "level", "coverage", "width", "days"])
+
+
+def _simulate(job: Job, site: Site, found: Calibration, path: Path) -> xr.Dataset:
+    """The land model's run at the parameters found, kept."""
+    learnt = pd.Series(found.values(site.code), index=list(job.space.names))
+    if not made_from(path, learnt):
+        values = job.model.parameters.complete(
+            job.space.names, found.values(site.code), site.attributes
+        )
+        run = job.model.simulate(site, values, JUDGED).isel(member=0)
+        save_dataset(run.assign_attrs(parameters=learnt.to_json()), path)
+    return load_dataset(path)
+
+
+def _keep_posterior(folder: RunFolder, place: str, code: str, posterior: kalman.Posterior) -> None:
+    space = posterior.calibration.space
+    values = space.from_unit(posterior.members)
+    wide = pd.DataFrame(values, columns=list(space.names)).rename_axis("member").reset_index()
+    members = wide.melt(id_vars="member", var_name="parameter")
+    _keep(folder, f"{place}/posterior.csv", code, members)
+    low, high = np.quantile(values, (0.05, 0.95), axis=0)
+    spread = pd.DataFrame(
+        {
+            "parameter": space.names,
+            "mean": posterior.calibration.values(code),
+            "q05": low,
+            "q95": high,
+            "prior_sd_unit": posterior.prior.std(axis=0, ddof=1),
+            "sd_unit": posterior.members.std(axis=0, ddof=1),
+        }
+    )
+    _keep(folder, f"{place}/spread.csv", code, spread)
+    left = pd.DataFrame(posterior.structural.items(), columns=["flux", "structural_sd"])
+    _keep(folder, f"{place}/structural.csv", code, left)
+
+
+def _keep(folder: RunFolder, name: str, code: str, rows: pd.DataFrame) -> None:
+    """Put a tower's rows into a table, in place of those it had."""
+    if "site" not in rows:
+        rows = rows.assign(site=code)[["site", *rows.columns]]
+    path = folder / name
+    old = pd.read_csv(path) if path.exists() else rows.iloc[:0]
+    kept = [t for t in (old[old["site"] != code], rows) if len(t)]
+    table = pd.concat(kept, ignore_index=True).sort_values("site", kind="stable")
+    folder.write(name, table.to_csv(index=False))
+
+
+def _chosen(job: Job, codes: Sequence[str] | None) -> list[Site]:
+    known = {site.code: site for site in job.training}
+    for code in codes or ():
+        if code not in known:
+            raise ConfigError(
+                f"no tower {code} among those this run learnt from: {', '.join(known)}"
+            )
+    return [known[code] for code in (codes or known)]

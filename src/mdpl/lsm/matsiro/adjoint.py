@@ -1,0 +1,115 @@
+"""Gradients of a whole record's fluxes, month by month.
+
+Reverse mode over a year in one program is compiled anew for every length of record and holds too
+much. Here the record is run forward once and the state at the head of each chunk
+(`mdpl.lsm.matsiro.engine.CHUNK_STEPS`) is kept; then the chunks are pulled back from the last to
+the first, each recomputed from its head. One program serves every tower, and memory hardly grows
+with the record.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from mdpl.lsm.matsiro import engine
+from mdpl.lsm.matsiro.column import march
+from mdpl.lsm.matsiro.place import Place, build
+from mdpl.lsm.matsiro.state import Forcing, State
+
+Outputs = Mapping[str, np.ndarray]
+"""name -> (column, time)."""
+
+Pullback = Callable[[Outputs], np.ndarray]
+"""From the slope of some function by every output to its slope by every value,
+(column, parameter)."""
+
+
+def vjp(
+    values: np.ndarray,
+    where: Place,
+    state: State,
+    spinup: Sequence[Forcing],
+    record: Forcing,
+    dt: float,
+    names: tuple[str, ...],
+    most: int,
+) -> tuple[dict[str, np.ndarray], Pullback]:
+    """Run columns through a record, ready to be differentiated.
+
+    Args:
+        values: physical values, (column, parameter); at most as many columns as
+            `engine.BATCHES` has.
+        state: of one column, where all begin; it counts as fixed.
+        spinup: records run before, of which nothing is kept but the state; gradients go
+            through them.
+        names: outputs wanted, without layers.
+        most: Newton steps at most.
+
+    Returns:
+        outputs (column, time), and the function that pulls slopes back.
+    """
+    columns = len(values)
+    size = next(b for b in engine.BATCHES if columns <= b)
+    padded = jnp.asarray(np.concatenate([values, np.repeat(values[:1], size - columns, axis=0)]))
+    seconds = jnp.full(size, float(dt))
+    now = jax.tree.map(lambda a: jnp.repeat(a, size, axis=-1), state)
+    forward, column = engine.compiled(most), build(padded, where)
+    tape: list[tuple[State, Forcing, slice | None]] = []
+    kept: dict[str, list[np.ndarray]] = {name: [] for name in names}
+    for part in (*spinup, record):
+        for first in range(0, len(part.Tair), engine.CHUNK_STEPS):
+            piece = engine.chunk(part, first, size)
+            inside = slice(first, min(first + engine.CHUNK_STEPS, len(part.Tair)))
+            tape.append((now, piece, inside if part is record else None))
+            now, out = forward(column, now, piece, seconds)
+            if part is record:
+                for name in names:
+                    kept[name].append(np.asarray(out[name])[: inside.stop - first, :columns].T)
+    rest = jax.tree.map(jnp.zeros_like, now)
+
+    def pull(slopes: Outputs) -> np.ndarray:
+        by_values, by_state = jnp.zeros_like(padded), rest
+        for head, piece, inside in reversed(tape):
+            slope = {name: np.zeros((engine.CHUNK_STEPS, size)) for name in names}
+            if inside is not None:
+                for name in names:
+                    own = slopes[name][:, inside].T
+                    slope[name][: len(own), :columns] = own
+            more, by_state = _pull(most, names)(
+                padded, head, where, piece, seconds, by_state, slope
+            )
+            by_values = by_values + more
+        return np.asarray(by_values)[:columns]
+
+    return {name: np.concatenate(parts, axis=1) for name, parts in kept.items()}, pull
+
+
+@functools.lru_cache(maxsize=8)
+def _pull(most: int, names: tuple[str, ...]) -> Any:
+    """Pulls slopes back through one chunk."""
+    keep = engine.keep(names)
+
+    def pull(
+        values: Array,
+        state: State,
+        where: Place,
+        piece: Forcing,
+        dt: Array,
+        by_state: State,
+        slope: dict[str, Array],
+    ) -> tuple[Array, State]:
+        def run(v: Array, s: State) -> tuple[State, dict[str, Array]]:
+            return march(build(v, where), s, piece, dt, most, keep, remat=True)
+
+        _, back = jax.vjp(run, values, state)
+        by_values, before = back((by_state, slope))
+        return by_values, before
+
+    return jax.jit(pull)
