@@ -169,6 +169,11 @@ def _advice(limits: PhysicalRange, values: np.ndarray) -> str:
     return "mend or remove these values"
 
 
+def same_unit(one: str, other: str) -> bool:
+    """Whether two spellings mean one unit, such as ``W/m2`` and ``W m-2``."""
+    return _tokens(one) == _tokens(other)
+
+
 def _tokens(unit: str) -> tuple[str, ...]:
     """A unit as a sorted tuple of factors, so that ``W/m2`` and ``W m-2`` are one."""
     text = unit.strip().replace("µ", "u").replace("μ", "u").replace("**", "").replace("^", "")
