@@ -32,6 +32,8 @@ from mdpl.memory import give_back
 from mdpl.progress import Progress
 from mdpl.report import page
 from mdpl.runs import RunFolder, create, locked, open_run, writing
+from mdpl.runs import load_dataset as _load
+from mdpl.runs import save_dataset as _save
 from mdpl.sites.catalogue import open_sites
 from mdpl.sites.qc import measured
 from mdpl.sites.site import Site
@@ -388,24 +390,6 @@ def _runs_done(store: EnsembleStore, sites: Sequence[Site]) -> int:
 
 def _simulation(folder: RunFolder, model: str, code: str) -> Path:
     return folder / f"simulations/{model}/{code}.nc"
-
-
-def _save(dataset: xr.Dataset, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.part")
-    compressed = {name: {"zlib": True, "complevel": 1} for name in dataset.data_vars}
-    dataset.to_netcdf(temporary, encoding=compressed)
-    temporary.replace(path)
-
-
-def _load(path: Path) -> xr.Dataset:
-    try:
-        with xr.open_dataset(path) as dataset:
-            return dataset.load()
-    except FileNotFoundError as error:
-        raise RunError(f"{path}: missing; run the stage that makes it again") from error
-    except (OSError, ValueError) as error:
-        raise RunError(f"{path}: damaged ({error}); delete it and run its stage again") from error
 
 
 def _made_from(path: Path, parameters: pd.Series) -> bool:

@@ -15,6 +15,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import xarray as xr
+
 from mdpl import __version__
 from mdpl.config import Config, dump, load
 from mdpl.errors import RunError
@@ -136,17 +138,17 @@ class RunFolder:
         self.write("manifest.json", json.dumps(manifest, indent=2))
 
     @contextmanager
-    def timed(self, stage: str) -> Iterator[dict[str, int]]:
+    def timed(self, stage: str, name: str = "timings.json") -> Iterator[dict[str, int]]:
         """Add a stage's seconds, and the runs and models counted in the yielded dict."""
         begin = time.monotonic()
         counts = {"lsm_runs": 0, "models_trained": 0}
         try:
             yield counts
         finally:
-            old = self.read_json("timings.json").get(stage, {})
+            old = self.read_json(name).get(stage, {})
             seconds = old.get("seconds", 0.0) + time.monotonic() - begin
             total = {k: old.get(k, 0) + v for k, v in counts.items()}
-            self._update("timings.json", {stage: {"seconds": round(seconds, 2), **total}})
+            self._update(name, {stage: {"seconds": round(seconds, 2), **total}})
 
     def _update(self, name: str, entries: Mapping[str, Any]) -> None:
         self.write(name, json.dumps({**self.read_json(name), **entries}, indent=2))
@@ -209,6 +211,30 @@ def locked(path: Path) -> Iterator[None]:
         file.write(str(os.getpid()))
         file.flush()
         yield
+
+
+def save_dataset(dataset: xr.Dataset, path: Path) -> None:
+    """Write a NetCDF file whole or not at all, its variables compressed."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.part")
+    compressed = {name: {"zlib": True, "complevel": 1} for name in dataset.data_vars}
+    dataset.to_netcdf(temporary, encoding=compressed)
+    temporary.replace(path)
+
+
+def load_dataset(path: Path) -> xr.Dataset:
+    """Read a NetCDF file of a run.
+
+    Raises:
+        RunError: there is none, or it is damaged.
+    """
+    try:
+        with xr.open_dataset(path) as dataset:
+            return dataset.load()
+    except FileNotFoundError as error:
+        raise RunError(f"{path}: missing; run the stage that makes it again") from error
+    except (OSError, ValueError) as error:
+        raise RunError(f"{path}: damaged ({error}); delete it and run its stage again") from error
 
 
 def _only_ours(path: Path) -> bool:

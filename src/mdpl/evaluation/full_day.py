@@ -82,9 +82,7 @@ def score_full_days(
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
-def _observed_days(
-    observed: xr.Dataset, flux: str
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _observed_days(observed: xr.Dataset, flux: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Days, their observed means, and which of them count, shape (day,) each."""
     time = observed["time"].values
     days, index = np.unique(time.astype("datetime64[D]"), return_inverse=True)

@@ -78,6 +78,12 @@ class LstmSettings:
     seed: int = 0
 
 
+OUT_OF_SAMPLE = LstmSettings(attributes=False)
+"""Of a dozen towers a network learns the attributes by heart, and fails where they are others."""
+
+IN_SITE = LstmSettings(attributes=True)
+
+
 @dataclass(frozen=True)
 class Lesson:
     """What may be learnt at one tower.

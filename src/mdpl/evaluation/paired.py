@@ -106,7 +106,9 @@ def day_errors(
             f"{int((~np.isfinite(m)).sum())} without a value of the model and "
             f"{int((~np.isfinite(r)).sum())} without one of the reference"
         )
-    _, day, n = np.unique(time[keep].astype("datetime64[D]"), return_inverse=True, return_counts=True)
+    _, day, n = np.unique(
+        time[keep].astype("datetime64[D]"), return_inverse=True, return_counts=True
+    )
 
     def by_day(values: np.ndarray) -> np.ndarray:
         return np.bincount(day, values, minlength=n.size)

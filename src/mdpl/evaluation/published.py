@@ -8,7 +8,7 @@ agree to the last digit if the records are one.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -204,7 +204,7 @@ def _checked(table: pd.DataFrame, path: Path) -> pd.DataFrame:
         raise ModelError(f"{path}: expected numbers in {', '.join(numbers)}; {error}") from error
 
 
-def _same_record(row: Mapping[str, Any]) -> tuple[bool, str]:
+def _same_record(row: Mapping[Hashable, Any]) -> tuple[bool, str]:
     n, ours, spread = row["n"], row["n_ours"], row["value"]
     same = abs(n - ours) <= SAME * ours and abs(row["std_obs"] - spread) <= SAME * spread
     if same:
@@ -223,7 +223,7 @@ def _time(file: netCDF4.Dataset, path: Path) -> np.ndarray:
     calendar = getattr(axis, "calendar", "standard")
     try:
         stamps = netCDF4.num2date(np.asarray(axis[:]), axis.units, calendar)
-        texts = [stamp.isoformat(timespec="milliseconds") for stamp in np.atleast_1d(stamps)]
+        texts = [stamp.isoformat(timespec="milliseconds") for stamp in np.ravel(np.asarray(stamps))]
         exact = np.array(texts, dtype="datetime64[ms]")
     except ValueError as error:
         raise ModelError(f"{path}: time cannot be read ({axis.units!r}; {error})") from error
