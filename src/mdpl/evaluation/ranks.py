@@ -63,13 +63,17 @@ def mean_ranks(ranked: pd.DataFrame) -> pd.DataFrame:
     absent where others do well.
 
     Returns:
-        flux, resolution, period, set (of `SETS`, and ``all``), model, rank, models, towers.
+        flux, resolution, period, set (of `SETS`, and ``all`` if there are several), model, rank,
+        models, towers.
     """
     where = ["flux", "resolution", "period"]
     full = ranked["models"] == ranked.groupby(where)["models"].transform("max")
     kept = ranked[full]
+    sets = {name: m for name, m in SETS.items() if kept["metric"].isin(m).any()}
+    if len(sets) > 1:
+        sets["all"] = PLUMBER
     parts = []
-    for name, metrics in {**SETS, "all": PLUMBER}.items():
+    for name, metrics in sets.items():
         chosen = kept[kept["metric"].isin(metrics)]
         by_tower = chosen.groupby([*where, "model", "models", "site"])["rank"].mean()
         mean = by_tower.groupby([*where, "model", "models"]).agg(rank="mean", towers="size")
