@@ -74,9 +74,7 @@ def test_single_days_are_too_sure_where_errors_last():
     """With errors that last for a week, intervals from blocks are wider."""
     time, *series = pair(np.random.default_rng(3), 300, 24, (8.0, 12.0), 0.9)
     days = day_errors(time, *series, np.ones(time.size, dtype=bool))
-    widths = [
-        (d := compare({"A": days}, block_days=block)).high - d.low for block in (1, 20)
-    ]
+    widths = [(d := compare({"A": days}, block_days=block)).high - d.low for block in (1, 20)]
     assert widths[1] > 1.5 * widths[0]
 
 

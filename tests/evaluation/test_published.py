@@ -132,7 +132,11 @@ def test_alma_output_is_cut_to_the_record_and_scored_like_any_model(tmp_path):
         tmp_path / f"out_{site.code}.nc", time, {"Qle": ("W/m2", qle), "GPP": ("kg/m2/s", gpp)}
     )
     output = read_output(path, site, ["Qle", "Qh", "GPP"])
-    assert (output.model, output.daily, list(output.fluxes)) == (tmp_path.name, False, ["Qle", "GPP"])
+    assert (output.model, output.daily, list(output.fluxes)) == (
+        tmp_path.name,
+        False,
+        ["Qle", "GPP"],
+    )
     np.testing.assert_allclose(output.fluxes["GPP"], site.fluxes["GPP"], rtol=1e-9)
     table = score(site, "theirs", output.fluxes, ("Qle",))
     bias = table.query("metric == 'bias' and resolution == 'native' and period == 'all'")
