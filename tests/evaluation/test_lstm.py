@@ -113,10 +113,12 @@ def test_cut_and_resumed_is_the_same_training(towers, tmp_path):
     class Cut(SilentProgress):
         @contextmanager
         def task(self, description, total):
+            done = []
+
             class Bar:
-                def advance(self, n, seen=[0]):
-                    seen[0] += 1
-                    if seen[0] == 8:
+                def advance(self, n):
+                    done.append(n)
+                    if len(done) == 8:
                         raise KeyboardInterrupt
 
             yield Bar()

@@ -99,7 +99,7 @@ def test_tables_of_another_form_are_refused(tmp_path):
     (tmp_path / "t.json").write_text('{"sites": [{"site": "A"}]}')
     with pytest.raises(ModelError, match=r"t.json: expected published metrics.*KeyError"):
         read_table(tmp_path / "t.json", ours)
-    with pytest.raises(ModelError, match="absent.csv"):
+    with pytest.raises(ModelError, match=r"absent\.csv"):
         read_table(tmp_path / "absent.csv", ours)
 
 

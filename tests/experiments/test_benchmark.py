@@ -1,4 +1,4 @@
-"""E3 on a small finished run: complete, resumable, blind to the judged tower, and clear in words."""
+"""E3 on a small finished run: complete, resumable, blind to the judged tower, clear in words."""
 
 import json
 from dataclasses import replace
@@ -43,9 +43,7 @@ def make_run(folder):
             for flux, share in (("Qle", 0.25 + 0.02 * i), ("Qh", 0.3))
         }
         write_pair(replace(site, fluxes=xr.Dataset(fluxes, {"time": site.time})), towers)
-    config = Config(
-        sites=SitesConfig(folder=towers), evaluation=EvaluationConfig(day_share=0.4)
-    )
+    config = Config(sites=SitesConfig(folder=towers), evaluation=EvaluationConfig(day_share=0.4))
     run = create(folder / "run", config)
     tables = []
     for site in open_sites(towers):

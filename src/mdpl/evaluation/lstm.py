@@ -30,7 +30,7 @@ from mdpl.evaluation.scores import Variant, masks, observations
 from mdpl.progress import Progress
 from mdpl.sites.attributes import SKEWED, numeric, vapour_pressure_deficit
 from mdpl.sites.site import UNITS, Site
-from mdpl.surrogate.loop import Draw, descend
+from mdpl.surrogate.loop import Draw, as_device, descend
 
 TASKS = ("Qle", "Qh")
 
@@ -330,15 +330,14 @@ def _blank(
 def _weights(settings: LstmSettings, inputs: int, tasks: int) -> Weights:
     """Random weights; the forget gates begin open."""
     size = settings.hidden
-    keys = jax.random.split(jax.random.key(settings.seed), 3)
+    rng = np.random.default_rng(settings.seed)
 
-    def draw(key: jax.Array, rows: int, columns: int) -> jax.Array:
-        return jax.random.normal(key, (rows, columns)) / np.sqrt(rows)
+    def draw(rows: int, columns: int) -> np.ndarray:
+        return rng.normal(size=(rows, columns)) / np.sqrt(rows)
 
-    bias = jnp.zeros(4 * size).at[size : 2 * size].set(2.0)
-    drive, recur = draw(keys[0], inputs, 4 * size), draw(keys[1], size, 4 * size)
-    weights = Weights(drive, recur, bias, draw(keys[2], size, tasks), jnp.zeros(tasks))
-    return Weights(*(w.astype(jnp.float32) for w in weights))
+    bias = np.repeat([0.0, 2.0, 0.0, 0.0], size)
+    drive, recur, head = draw(inputs, 4 * size), draw(size, 4 * size), draw(size, tasks)
+    return Weights(*(as_device(w) for w in (drive, recur, bias, head, np.zeros(tasks))))
 
 
 def _inputs(network: Lstm, site: Site) -> np.ndarray:

@@ -127,8 +127,8 @@ def ranks(contents: Contents, beside: Beside, flux: str) -> Plot | None:
     return Plot(
         f"beside_rank_{flux}",
         figure,
-        f"Average rank of {most} models for {long_name(flux)} by PLUMBER's metrics: standard (bias, "
-        "NME, SD ratio, R), extremes (5th and 95th percentile) and distribution (skewness, "
+        f"Average rank of {most} models for {long_name(flux)} by PLUMBER's metrics: standard "
+        "(bias, NME, SD ratio, R), extremes (5th and 95th percentile) and distribution (skewness, "
         "kurtosis, overlap of histograms); bars and numbers: all nine. Averaged over metrics, then "
         f"over towers. Half-hourly or hourly, validation period, {contents.basis}; "
         f"{count(table['towers'], 'towers')}.",
