@@ -10,7 +10,7 @@ import pytest
 import xarray as xr
 
 from mdpl.errors import ModelError, RunError
-from mdpl.evaluation import lstm
+from mdpl.evaluation import lessons, lstm
 from mdpl.evaluation.lstm import LstmSettings
 from mdpl.evaluation.periods import split
 from mdpl.progress import SilentProgress
@@ -64,7 +64,7 @@ def residual(site, simulation, flux):
 
 def test_memory_is_learnt_at_towers_never_seen(towers):
     settings = replace(QUICK, steps=120, batch=12, learning_rate=2e-2, attributes=False)
-    network = lstm.train(lstm.lessons(towers, ["AA-3"]), settings)
+    network = lstm.train(lessons.others(towers, ["AA-3"]), settings)
     new = tower("BB-New", 20)
     simulation = lstm.predict(network, new)
     assert residual(new, simulation, "Qle") < 0.35
@@ -75,7 +75,7 @@ def test_memory_is_learnt_at_towers_never_seen(towers):
 
 def test_windows_cover_the_record_in_order(towers):
     """A network that forgets at once gives the same in short windows and in one over all."""
-    network = lstm.train(lstm.lessons(towers, ["AA-3"]), replace(QUICK, steps=1))
+    network = lstm.train(lessons.others(towers, ["AA-3"]), replace(QUICK, steps=1))
     size = network.settings.hidden
     forgets = network.weights.bias.at[size : 2 * size].set(-40.0)
     blind = network.weights._replace(bias=forgets, recur=0 * network.weights.recur)
@@ -95,19 +95,19 @@ def test_only_what_may_be_seen_is_seen(towers):
         fluxes["Qh"].values[~mask] = 777.0
         fluxes["Qle"].values[(~mask) | (fluxes["Qle_qc"].values > 0)] = -777.0
         spoilt.append(replace(site, fluxes=fluxes))
-    one, other = (lstm.train(lstm.lessons_in_site(ts), QUICK) for ts in (towers, spoilt))
+    one, other = (lstm.train(lessons.in_site(ts), QUICK) for ts in (towers, spoilt))
     for a, b in zip(jax.tree.leaves(one.weights), jax.tree.leaves(other.weights), strict=True):
         np.testing.assert_array_equal(a, b)
-    for lesson, mask in zip(lstm.lessons_in_site(towers), inside, strict=True):
+    for lesson, mask in zip(lessons.in_site(towers), inside, strict=True):
         assert not (lesson.counts & lesson.judges).any()
         assert not (lesson.counts | lesson.judges)[~mask].any()
         assert 0.1 < lesson.judges.sum() / (lesson.counts | lesson.judges).sum() < 0.5
-    apart = lstm.lessons(towers, ["AA-1"])[1]
+    apart = lessons.others(towers, ["AA-1"])[1]
     assert not apart.counts.any() and apart.judges.any()
 
 
 def test_cut_and_resumed_is_the_same_training(towers, tmp_path):
-    taught = lstm.lessons(towers, ["AA-0"])
+    taught = lessons.others(towers, ["AA-0"])
     whole = lstm.train(taught, QUICK)
 
     class Cut(SilentProgress):
@@ -130,12 +130,12 @@ def test_cut_and_resumed_is_the_same_training(towers, tmp_path):
     for a, b in zip(jax.tree.leaves(whole.weights), jax.tree.leaves(resumed.weights), strict=True):
         np.testing.assert_array_equal(a, b)
     with pytest.raises(RunError, match="another training"):
-        lstm.train(lstm.lessons(towers, ["AA-1"]), QUICK, folder=tmp_path)
+        lstm.train(lessons.others(towers, ["AA-1"]), QUICK, folder=tmp_path)
 
 
 def test_hourly_towers_beside_half_hourly_ones(towers):
     hourly = tower("HH-One", 7, step_minutes=60)
-    network = lstm.train(lstm.lessons([*towers, hourly], ["AA-0"]), QUICK)
+    network = lstm.train(lessons.others([*towers, hourly], ["AA-0"]), QUICK)
     assert network.step_seconds == 1800
     assert lstm.predict(network, hourly).sizes["time"] == hourly.time.size
 
@@ -143,17 +143,17 @@ def test_hourly_towers_beside_half_hourly_ones(towers):
 def test_folds_leave_every_tower_out_once():
     codes = [f"T{i}" for i in range(13)]
     for number in (5, 13, 40):
-        groups = lstm.folds(codes, number)
+        groups = lessons.folds(codes, number)
         assert sorted(code for group in groups for code in group) == sorted(codes)
         assert len(groups) == min(number, 13)
         assert max(map(len, groups)) - min(map(len, groups)) <= 1
-    assert lstm.folds(codes, 5, seed=1) != lstm.folds(codes, 5, seed=2)
-    assert len(lstm.apart(codes[:12])) == 3
-    assert lstm.apart(codes[:2]) and set(lstm.apart(codes)) <= set(codes)
+    assert lessons.folds(codes, 5, seed=1) != lessons.folds(codes, 5, seed=2)
+    assert len(lessons.apart(codes[:12])) == 3
+    assert lessons.apart(codes[:2]) and set(lessons.apart(codes)) <= set(codes)
 
 
 def test_what_cannot_be_learnt_is_refused(towers):
     with pytest.raises(ModelError, match="0 and 4 towers"):
-        lstm.train(lstm.lessons(towers, [s.code for s in towers]), QUICK)
+        lstm.train(lessons.others(towers, [s.code for s in towers]), QUICK)
     with pytest.raises(ModelError, match=r"of 90 days.*AA-0.*shorten window_days"):
-        lstm.train(lstm.lessons(towers, ["AA-3"]), replace(QUICK, window_days=90))
+        lstm.train(lessons.others(towers, ["AA-3"]), replace(QUICK, window_days=90))

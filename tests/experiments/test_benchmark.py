@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from mdpl.cli import app
 from mdpl.config import Config, EvaluationConfig, SitesConfig
 from mdpl.errors import ConfigError, ModelError, RunError
-from mdpl.evaluation import lstm
+from mdpl.evaluation import lessons, lstm
 from mdpl.evaluation.scores import gains, score
 from mdpl.experiments import benchmark
 from mdpl.experiments.benchmark import Options
@@ -121,8 +121,8 @@ def test_out_of_sample_is_out_of_sample(made):
             group = next(g for g in bench.folds if code in g)
             number = bench.folds.index(group)
             seen = [s for s in spoilt if s.code not in group]
-            apart = lstm.apart([s.code for s in seen], number)
-            network = lstm.train(lstm.lessons(seen, apart), replace(QUICK, seed=0))
+            apart = lessons.apart([s.code for s in seen], number)
+            network = lstm.train(lessons.others(seen, apart), replace(QUICK, seed=0))
             new = lstm.predict(network, site)["Qle"].values
             touched = "VT-02" not in group
         else:

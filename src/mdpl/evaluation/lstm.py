@@ -1,9 +1,8 @@
 """An LSTM from forcing to fluxes: what the data alone can give.
 
-Out of sample (`train` on other towers) it is the strongest benchmark a land model can be held
-against; in site (on the calibration period of all towers, the one judged among them) it is an
-upper bound. Sequences are a week of half-hours; what is older comes in as rain remembered over a
-day to a season, for a longer recurrence costs more and learnt no more.
+Out of sample it is the strongest benchmark a land model can be held against, in site an upper
+bound (`mdpl.evaluation.lessons` says what it may see). Sequences are a week of half-hours; what
+is older comes in as rain remembered over hours to a season.
 
 Hochreiter and Schmidhuber (1997), doi:10.1162/neco.1997.9.8.1735; as a benchmark of land models,
 Abramowitz et al. (2024), doi:10.5194/bg-21-5517-2024.
@@ -25,14 +24,11 @@ import xarray as xr
 from scipy.signal import lfilter
 
 from mdpl.errors import ModelError
-from mdpl.evaluation.periods import BLOCK_DAYS
-from mdpl.evaluation.scores import Variant, masks, observations
+from mdpl.evaluation.lessons import TASKS, Lesson
 from mdpl.progress import Progress
 from mdpl.sites.attributes import SKEWED, numeric, vapour_pressure_deficit
 from mdpl.sites.site import UNITS, Site
 from mdpl.surrogate.loop import Draw, as_device, descend
-
-TASKS = ("Qle", "Qh")
 
 WEATHER = ("SWdown", "LWdown", "Tair", "Qair", "Wind", "LAI")
 """Forcing as it is; Psurf and CO2air tell the place and the year rather than the weather."""
@@ -45,9 +41,6 @@ REACH = 3.0
 
 LEAST_SPREAD = 0.2
 """Of a tower's flux, in that of all towers: one that hardly varies does not rule the loss."""
-
-EVERY = 4
-"""In site, every fourth ten-day block of the calibration period says when to stop."""
 
 AT_ONCE = 32
 """Windows predicted together."""
@@ -80,25 +73,9 @@ class LstmSettings:
 
 OUT_OF_SAMPLE = LstmSettings(hidden=32, attributes=False)
 """Small and told no attributes: of a dozen towers a larger network learns the place by heart, and
-fails at others. Chosen by the loss at towers kept apart, never at those judged."""
+fails at others. Size, inputs and learning rate were chosen by the loss at the towers kept apart."""
 
 IN_SITE = LstmSettings(attributes=True, steps=1000, judge_every=100)
-
-
-@dataclass(frozen=True)
-class Lesson:
-    """What may be learnt at one tower.
-
-    Attributes:
-        fluxes: in `UNITS`, NaN where missing, shape (time, task).
-        counts: steps that are learnt from, shape (time, task).
-        judges: steps that say when to stop, shape (time, task).
-    """
-
-    site: Site
-    fluxes: np.ndarray
-    counts: np.ndarray
-    judges: np.ndarray
 
 
 class Weights(NamedTuple):
@@ -123,37 +100,6 @@ class Lstm:
     sd: np.ndarray
     flux_mean: np.ndarray
     flux_sd: np.ndarray
-
-
-def lessons(
-    towers: Sequence[Site],
-    apart: Sequence[str],
-    tasks: Sequence[str] = TASKS,
-    variant: Variant = "raw",
-) -> list[Lesson]:
-    """All measured steps of some towers; those named in ``apart`` only say when to stop."""
-    made = []
-    for site in towers:
-        fluxes, counts, _ = _targets(site, tasks, variant)
-        none = np.zeros_like(counts)
-        judging = site.code in apart
-        made.append(Lesson(site, fluxes, none if judging else counts, counts if judging else none))
-    return made
-
-
-def lessons_in_site(
-    towers: Sequence[Site], tasks: Sequence[str] = TASKS, variant: Variant = "raw"
-) -> list[Lesson]:
-    """The calibration period of each tower; every fourth ten-day block of it says when to stop."""
-    made = []
-    for site in towers:
-        fluxes, counts, calibration = _targets(site, tasks, variant)
-        counts &= calibration[:, None]
-        days = site.time.astype("datetime64[D]").astype(int)
-        blocks = np.unique(days[calibration] // BLOCK_DAYS)
-        apart = np.isin(days // BLOCK_DAYS, blocks[EVERY // 2 :: EVERY])[:, None]
-        made.append(Lesson(site, fluxes, counts & ~apart, counts & apart))
-    return made
 
 
 def train(
@@ -224,21 +170,6 @@ def predict(network: Lstm, site: Site) -> xr.Dataset:
     return xr.Dataset(data, {"time": site.time}, {"model": "lstm"})
 
 
-def folds(codes: Sequence[str], number: int, seed: int = 0) -> list[tuple[str, ...]]:
-    """Towers in groups of about equal size; each group is judged by a network that saw no other
-    tower of it. As many groups as towers leaves one out at a time."""
-    order = np.random.default_rng(seed).permutation(len(codes))
-    groups = np.array_split(order, min(number, len(codes)))
-    return [tuple(codes[i] for i in sorted(group)) for group in groups]
-
-
-def apart(codes: Sequence[str], seed: int = 0) -> tuple[str, ...]:
-    """Towers that say when to stop: one in four of those that may be seen, at least one."""
-    number = max(1, round(len(codes) / EVERY))
-    drawn = np.random.default_rng(seed).permutation(len(codes))[:number]
-    return tuple(codes[i] for i in sorted(drawn))
-
-
 def fingerprint(taught: Sequence[Lesson], settings: LstmSettings) -> str:
     """Tells trainings with other settings, towers or data apart."""
     digest = hashlib.sha256(repr(sorted(asdict(settings).items())).encode())
@@ -262,20 +193,6 @@ class _Batch(NamedTuple):
     inputs: jax.Array  # (step, sequence, input)
     target: jax.Array  # (step, sequence, task)
     importance: jax.Array  # (sequence, task)
-
-
-def _targets(
-    site: Site, tasks: Sequence[str], variant: Variant
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Fluxes and where they were measured, shape (time, task); the calibration period."""
-    observed = observations(site, tasks, variant)
-    fluxes = np.full((len(site.time), len(tasks)), np.nan)
-    counts = np.zeros(fluxes.shape, dtype=bool)
-    for i, task in enumerate(tasks):
-        if task in observed:
-            fluxes[:, i] = observed[task].values
-            counts[:, i] = observed[f"{task}_measured"].values == 1
-    return fluxes, counts, masks(observed)["calibration"]
 
 
 def _features(site: Site, step: int, attributes: bool) -> np.ndarray:

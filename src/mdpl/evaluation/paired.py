@@ -9,15 +9,22 @@ doi:10.1214/aos/1176347265), the blocks closed to a circle.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import Literal
 
 import numpy as np
+import pandas as pd
 
 from mdpl.errors import ModelError
 
 Statistic = Literal["rmse", "nme"]
+
+Pairs = dict[tuple[str, str, str, str], "Days"]
+"""(model, reference, flux, site) -> the errors of both."""
+
+ALL = "all"
+"""Stands for the site where all towers are taken together."""
 
 BLOCK_DAYS = 10
 """As long as the blocks of `mdpl.evaluation.periods`, which are independent by design at best."""
@@ -56,14 +63,14 @@ class Difference:
     """Model minus reference: below zero the model is better.
 
     Attributes:
-        value, reference: the statistic of both, mean over towers.
+        value, reference_value: the statistic of both, mean over towers.
         difference, low, high: and the ends of the interval.
         share: replicates in which the model is the better one, 0-1.
         towers, days: how many were resampled.
     """
 
     value: float
-    reference: float
+    reference_value: float
     difference: float
     low: float
     high: float
@@ -164,7 +171,7 @@ def compare(
     value, reference = found.mean(axis=0)
     return Difference(
         value=float(value),
-        reference=float(reference),
+        reference_value=float(reference),
         difference=float(value - reference),
         low=float(low),
         high=float(high),
@@ -172,6 +179,35 @@ def compare(
         towers=len(every),
         days=int(sum(t.n.size for t in every)),
     )
+
+
+def compare_all(
+    pairs: Pairs, statistics: Sequence[Statistic], block_days: int = BLOCK_DAYS, seed: int = 0
+) -> pd.DataFrame:
+    """`compare` for every pair of models and flux: all towers together (site `ALL`), then each.
+
+    Returns:
+        model, reference, flux, site, statistic, block_days, and the fields of `Difference`.
+    """
+    rows = []
+    for model, reference, flux in dict.fromkeys(key[:3] for key in pairs):
+        towers = {k[3]: days for k, days in pairs.items() if k[:3] == (model, reference, flux)}
+        for label, chosen in {ALL: towers, **{c: {c: d} for c, d in towers.items()}}.items():
+            for statistic in statistics:
+                found = compare(chosen, statistic, block_days=block_days, seed=seed)
+                rows.append(
+                    {
+                        "model": model,
+                        "reference": reference,
+                        "flux": flux,
+                        "site": label,
+                        "statistic": statistic,
+                        "block_days": block_days,
+                        **asdict(found),
+                        "clear": found.clear,
+                    }
+                )
+    return pd.DataFrame(rows)
 
 
 def block_weights(

@@ -9,7 +9,7 @@ stopped, and makes anew only what was made from other data or settings.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -19,10 +19,10 @@ import pandas as pd
 import xarray as xr
 
 from mdpl.errors import ConfigError, RunError
-from mdpl.evaluation import lstm
+from mdpl.evaluation import lessons, lstm
 from mdpl.evaluation.empirical import EMPIRICAL, fit, simulate
 from mdpl.evaluation.full_day import FULL_DAY, daily_means, score_full_days
-from mdpl.evaluation.paired import BLOCK_DAYS, Days, Statistic, compare, day_errors
+from mdpl.evaluation.paired import BLOCK_DAYS, Pairs, Statistic, compare_all, day_errors
 from mdpl.evaluation.published import Output, find_output, read_output, read_table
 from mdpl.evaluation.ranks import PLUMBER, SETS, mean_ranks, ranks
 from mdpl.evaluation.scores import masks, observations, score
@@ -90,7 +90,7 @@ class Benchmark:
         codes = [site.code for site in self.sites]
         if not self.options.networks or len(codes) < LEAST_TOWERS:
             return []
-        return lstm.folds(codes, self.options.folds or len(codes), self.options.seed)
+        return lessons.folds(codes, self.options.folds or len(codes), self.options.seed)
 
     @property
     def words(self) -> list[str]:
@@ -185,12 +185,12 @@ def _lstm(bench: Benchmark, progress: Progress, counts: dict[str, int]) -> None:
     variant, seed = bench.job.config.sites.flux, bench.options.seed
     for number, group in enumerate(bench.folds):
         seen = [site for site in bench.sites if site.code not in group]
-        apart = lstm.apart([site.code for site in seen], seed + number)
+        apart = lessons.apart([site.code for site in seen], seed + number)
         _network(
             bench,
             "lstm",
             [site for site in bench.sites if site.code in group],
-            lstm.lessons(seen, apart, variant=variant),
+            lessons.others(seen, apart, variant=variant),
             bench.options.out_of_sample,
             f"LSTM without {', '.join(group)}",
             progress,
@@ -200,7 +200,7 @@ def _lstm(bench: Benchmark, progress: Progress, counts: dict[str, int]) -> None:
         bench,
         "lstm_in_site",
         bench.sites,
-        lstm.lessons_in_site(bench.sites, variant=variant),
+        lessons.in_site(bench.sites, variant=variant),
         bench.options.in_site,
         "LSTM in site",
         progress,
@@ -212,7 +212,7 @@ def _network(
     bench: Benchmark,
     name: str,
     judged: Sequence[Site],
-    taught: Sequence[lstm.Lesson],
+    taught: Sequence[lessons.Lesson],
     settings: lstm.LstmSettings,
     description: str,
     progress: Progress,
@@ -237,7 +237,8 @@ def _network(
 
 def _judge(bench: Benchmark, progress: Progress) -> None:
     """Every table, from the simulations on disk."""
-    scored, paired = [], []
+    scored: list[pd.DataFrame] = []
+    pairs: Pairs = {}
     with progress.task("towers", len(bench.sites)) as task:
         for site in bench.sites:
             models, daily = _models(bench, site)
@@ -245,21 +246,25 @@ def _judge(bench: Benchmark, progress: Progress) -> None:
             if daily:
                 whole = {name: daily_means(data, FLUXES) for name, data in models.items()}
                 scored += _score_days(bench, site, {**whole, **daily})
-            paired.append(_errors(bench, site, models))
+            pairs |= _errors(bench, site, models)
             task.advance(1)
     ours = pd.concat(scored, ignore_index=True).assign(same_record=True, record="ours")
     tables = [read_table(path, ours) for path in bench.options.published]
     scores = pd.concat([ours, *tables], ignore_index=True)
     ranked = _ranks(scores)
+    differences = compare_all(pairs, STATISTICS, bench.options.block_days, bench.options.seed)
     averaged = [mean_ranks(rows).assign(comparison=name) for name, rows in ranked.items()]
     by_tower = [rows.assign(comparison=name) for name, rows in ranked.items()]
-    for name, table in (
+    for name, made in (
         ("scores.csv", scores),
         ("ranks.csv", pd.concat(by_tower, ignore_index=True)),
         ("mean_ranks.csv", pd.concat(averaged, ignore_index=True)),
-        ("paired.csv", _compare(paired, bench.options)),
+        (
+            "paired.csv",
+            compare_all(pairs, STATISTICS, bench.options.block_days, bench.options.seed),
+        ),
     ):
-        bench.place.write(name, table.to_csv(index=False))
+        bench.place.write(name, made.to_csv(index=False))
 
 
 def _models(bench: Benchmark, site: Site) -> tuple[dict[str, xr.Dataset], dict[str, xr.Dataset]]:
@@ -319,15 +324,11 @@ def _ranks(scores: pd.DataFrame) -> dict[str, pd.DataFrame]:
     return compared
 
 
-_Errors = dict[tuple[str, str, str], Days]
-"""(flux, reference, site) -> errors of mdpl and of the reference."""
-
-
-def _errors(bench: Benchmark, site: Site, models: dict[str, xr.Dataset]) -> _Errors:
+def _errors(bench: Benchmark, site: Site, models: dict[str, xr.Dataset]) -> Pairs:
     """mdpl paired with every other model, on validation data."""
     observed = observations(site, FLUXES, bench.job.config.sites.flux)
     inside = masks(observed)["validation"]
-    found: _Errors = {}
+    found: Pairs = {}
     if "mdpl" not in models:
         return found
     for name, data in models.items():
@@ -336,7 +337,7 @@ def _errors(bench: Benchmark, site: Site, models: dict[str, xr.Dataset]) -> _Err
                 continue
             counts = inside & (observed[f"{flux}_measured"].values == 1)
             if counts.any() and np.isfinite(data[flux].values[counts]).all():
-                found[flux, name, site.code] = day_errors(
+                found["mdpl", name, flux, site.code] = day_errors(
                     site.time,
                     observed[flux].values,
                     models["mdpl"][flux].values,
@@ -344,47 +345,6 @@ def _errors(bench: Benchmark, site: Site, models: dict[str, xr.Dataset]) -> _Err
                     counts,
                 )
     return found
-
-
-def _compare(by_tower: Sequence[_Errors], options: Options) -> pd.DataFrame:
-    together: _Errors = {}
-    for found in by_tower:
-        together |= found
-    pairs = dict.fromkeys((flux, name) for flux, name, _ in together)
-    return pd.DataFrame(
-        [
-            {
-                "model": "mdpl",
-                "reference": name,
-                "flux": flux,
-                "period": "validation",
-                "statistic": statistic,
-                "site": label,
-                "value": d.value,
-                "reference_value": d.reference,
-                "difference": d.difference,
-                "low": d.low,
-                "high": d.high,
-                "share_better": d.share,
-                "clear": d.clear,
-                "towers": d.towers,
-                "days": d.days,
-                "block_days": options.block_days,
-            }
-            for flux, name in pairs
-            for label, towers in _groups(together, flux, name)
-            for statistic in STATISTICS
-            for d in [compare(towers, statistic, block_days=options.block_days, seed=options.seed)]
-        ]
-    )
-
-
-def _groups(together: _Errors, flux: str, name: str) -> Iterator[tuple[str, dict[str, Days]]]:
-    """All towers together, then each."""
-    towers = {site: days for (f, n, site), days in together.items() if (f, n) == (flux, name)}
-    yield "all", towers
-    for site, days in towers.items():
-        yield site, {site: days}
 
 
 def _output(site: Site, name: str | None, place: Path) -> Output | None:
