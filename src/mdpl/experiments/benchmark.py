@@ -259,10 +259,7 @@ def _judge(bench: Benchmark, progress: Progress) -> None:
         ("scores.csv", scores),
         ("ranks.csv", pd.concat(by_tower, ignore_index=True)),
         ("mean_ranks.csv", pd.concat(averaged, ignore_index=True)),
-        (
-            "paired.csv",
-            compare_all(pairs, STATISTICS, bench.options.block_days, bench.options.seed),
-        ),
+        ("paired.csv", differences.assign(period="validation")),
     ):
         bench.place.write(name, made.to_csv(index=False))
 
