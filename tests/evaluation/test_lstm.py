@@ -148,8 +148,15 @@ def test_folds_leave_every_tower_out_once():
         assert len(groups) == min(number, 13)
         assert max(map(len, groups)) - min(map(len, groups)) <= 1
     assert lessons.folds(codes, 5, seed=1) != lessons.folds(codes, 5, seed=2)
-    assert len(lessons.apart(codes[:12])) == 3
-    assert lessons.apart(codes[:2]) and set(lessons.apart(codes)) <= set(codes)
+
+
+def test_every_tower_says_once_when_to_stop_and_is_else_learnt_from(towers):
+    rounds = lessons.rotations(towers)
+    judging = np.array([[lesson.judges.any() for lesson in taught] for taught in rounds])
+    learning = np.array([[lesson.counts.any() for lesson in taught] for taught in rounds])
+    assert len(rounds) == min(lessons.EVERY, len(towers))
+    assert (judging.sum(axis=0) == 1).all()
+    assert (judging != learning).all()
 
 
 def test_what_cannot_be_learnt_is_refused(towers):

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from mdpl.errors import ModelError
-from mdpl.evaluation.ranks import PLUMBER, SETS, mean_ranks, medians, ranks
+from mdpl.evaluation.ranks import PLUMBER, SETS, complete, mean_ranks, ranks
 from mdpl.evaluation.scores import COLUMNS
 
 
@@ -81,10 +81,10 @@ def test_the_sets_are_plumbers():
     assert set(SETS) == {"standard", "extremes", "distribution"}
 
 
-def test_medians_are_over_towers_all_models_have():
+def test_models_of_few_towers_are_told_from_those_of_all():
     towers = [table({"nme": {"x": v, "y": 2 * v}}, site=f"T{v}") for v in (0.1, 0.3, 0.9)]
-    extra = table({"nme": {"x": 5.0}}, site="only x")
-    found = medians(pd.concat([*towers, extra]), "nme")
-    assert found.loc[("Qle", "x"), "median"] == pytest.approx(0.3)
-    assert found.loc[("Qle", "y"), "median"] == pytest.approx(0.6)
-    assert set(found["towers"]) == {3}
+    few = table({"nme": {"z": 5.0}}, site="T0.1")
+    other_flux = table({"nme": {"z": 5.0}}, site="T0.1", flux="GPP")
+    found = complete(pd.concat([*towers, few, other_flux]))
+    assert set(found[found["flux"] == "Qle"]["model"]) == {"x", "y"}
+    assert set(found[found["flux"] == "GPP"]["model"]) == {"z"}

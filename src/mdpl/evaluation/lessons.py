@@ -14,7 +14,7 @@ from mdpl.sites.site import Site
 TASKS = ("Qle", "Qh")
 
 EVERY = 4
-"""One of so many towers, or ten-day blocks of the calibration period, says when to stop."""
+"""One of so many towers, or of ten-day blocks of the calibration period, says when to stop."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,18 @@ class Lesson:
     fluxes: np.ndarray
     counts: np.ndarray
     judges: np.ndarray
+
+
+def rotations(
+    towers: Sequence[Site],
+    tasks: Sequence[str] = TASKS,
+    variant: Variant = "raw",
+    seed: int = 0,
+) -> list[list[Lesson]]:
+    """Lessons for several networks: each of the towers says when to stop in one of them, and is
+    learnt from in the others. Their mean has learnt from all."""
+    codes = [site.code for site in towers]
+    return [others(towers, apart, tasks, variant) for apart in folds(codes, EVERY, seed)]
 
 
 def others(
@@ -70,13 +82,6 @@ def folds(codes: Sequence[str], number: int, seed: int = 0) -> list[tuple[str, .
     order = np.random.default_rng(seed).permutation(len(codes))
     groups = np.array_split(order, min(number, len(codes)))
     return [tuple(codes[i] for i in sorted(group)) for group in groups]
-
-
-def apart(codes: Sequence[str], seed: int = 0) -> tuple[str, ...]:
-    """Towers that say when to stop: one in four of those that may be seen, at least one."""
-    number = max(1, round(len(codes) / EVERY))
-    drawn = np.random.default_rng(seed).permutation(len(codes))[:number]
-    return tuple(codes[i] for i in sorted(drawn))
 
 
 def _targets(

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
 import pandas as pd
 
 from mdpl.errors import ModelError
@@ -83,22 +82,11 @@ def mean_ranks(ranked: pd.DataFrame) -> pd.DataFrame:
     return table.sort_values([*where, "set", "rank"], kind="stable").reset_index(drop=True)
 
 
-def medians(scores: pd.DataFrame, metric: str) -> pd.DataFrame:
-    """Median of a metric over the towers that every model has, and their number.
+def complete(scores: pd.DataFrame) -> pd.DataFrame:
+    """The rows of models that have a flux at every tower any model has it at.
 
-    Args:
-        scores: of one resolution and period.
-
-    Returns:
-        Index flux, model; columns ``median`` and ``towers``.
+    A model of few towers would otherwise leave only those to compare all models at.
     """
-    chosen = scores[(scores["metric"] == metric) & (scores["n"] > 0)]
-    parts = {}
-    for flux, rows in chosen.groupby("flux", sort=False):
-        wide = rows.pivot(index="site", columns="model", values="value")
-        common = wide.dropna()
-        for model in wide.columns:
-            parts[(str(flux), str(model))] = (float(common[model].median()), len(common))
-    frame = pd.DataFrame.from_dict(parts, orient="index", columns=["median", "towers"])
-    frame.index = pd.MultiIndex.from_tuples(list(parts), names=["flux", "model"])
-    return frame if len(parts) else pd.DataFrame({"median": np.empty(0), "towers": np.empty(0)})
+    towers = scores[scores["n"] > 0].groupby(["flux", "model"])["site"].nunique()
+    full = towers[towers == towers.groupby("flux").transform("max")].index
+    return scores[pd.MultiIndex.from_frame(scores[["flux", "model"]]).isin(full)]

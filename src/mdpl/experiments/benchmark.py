@@ -24,7 +24,7 @@ from mdpl.evaluation.empirical import EMPIRICAL, fit, simulate
 from mdpl.evaluation.full_day import FULL_DAY, daily_means, score_full_days
 from mdpl.evaluation.paired import BLOCK_DAYS, Pairs, Statistic, compare_all, day_errors
 from mdpl.evaluation.published import Output, find_output, read_output, read_table
-from mdpl.evaluation.ranks import PLUMBER, SETS, mean_ranks, ranks
+from mdpl.evaluation.ranks import PLUMBER, SETS, complete, mean_ranks, ranks
 from mdpl.evaluation.scores import masks, observations, score
 from mdpl.pipeline import Job, open_job
 from mdpl.progress import Progress
@@ -102,9 +102,10 @@ class Benchmark:
             "tower on all others",
         ]
         if self.folds:
+            number = sum(_rotations(len(self.sites) - len(group)) for group in self.folds)
             lines.append(
-                f"{len(self.folds) + 1} LSTMs to train: {len(self.folds)} that leave out "
-                f"{_towers(self.folds)}, one on the calibration periods of all"
+                f"{number + 1} LSTMs to train: {number} that leave out {_towers(self.folds)}, in "
+                f"{len(self.folds)} groups averaged, and one on the calibration periods of all"
             )
         elif self.options.networks:
             lines.append(
@@ -137,8 +138,7 @@ def prepare(path: Path, options: Options) -> Benchmark:
     for table in options.published:
         read_table(table, run_scores)
     for name, place in bench.others:
-        found = [site.code for site in bench.sites if _output(site, name, place)]
-        if not found:
+        if not any(_output(site, name, place) for site in bench.sites):
             raise ConfigError(
                 f"{place}: no file whose name has the code of a tower of this run "
                 f"({', '.join(site.code for site in bench.sites)})"
@@ -182,57 +182,56 @@ def _empirical(bench: Benchmark, progress: Progress, counts: dict[str, int]) -> 
 
 
 def _lstm(bench: Benchmark, progress: Progress, counts: dict[str, int]) -> None:
-    variant, seed = bench.job.config.sites.flux, bench.options.seed
-    for number, group in enumerate(bench.folds):
+    variant, options = bench.job.config.sites.flux, bench.options
+    for group in bench.folds:
+        judged = [site for site in bench.sites if site.code in group]
         seen = [site for site in bench.sites if site.code not in group]
-        apart = lessons.apart([site.code for site in seen], seed + number)
-        _network(
-            bench,
-            "lstm",
-            [site for site in bench.sites if site.code in group],
-            lessons.others(seen, apart, variant=variant),
-            bench.options.out_of_sample,
-            f"LSTM without {', '.join(group)}",
-            progress,
-            counts,
-        )
-    _network(
+        taught = lessons.rotations(seen, variant=variant, seed=options.seed)
+        words = f"LSTM without {', '.join(group)}"
+        _networks(bench, "lstm", judged, taught, options.out_of_sample, words, progress, counts)
+    taught = [lessons.in_site(bench.sites, variant=variant)]
+    _networks(
         bench,
         "lstm_in_site",
         bench.sites,
-        lessons.in_site(bench.sites, variant=variant),
-        bench.options.in_site,
+        taught,
+        options.in_site,
         "LSTM in site",
         progress,
         counts,
     )
 
 
-def _network(
+def _networks(
     bench: Benchmark,
     name: str,
     judged: Sequence[Site],
-    taught: Sequence[lessons.Lesson],
+    taught: Sequence[Sequence[lessons.Lesson]],
     settings: lstm.LstmSettings,
     description: str,
     progress: Progress,
     counts: dict[str, int],
 ) -> None:
-    """Train one network and let it predict where it is judged."""
+    """Train networks, one a set of lessons, and keep the mean of what they predict."""
     settings = replace(settings, seed=bench.options.seed)
-    mark = lstm.fingerprint(taught, settings)
-    if all(_made(bench, name, site, mark) for site in judged):
+    marks = [lstm.fingerprint(lesson, settings) for lesson in taught]
+    if all(_made(bench, name, site, " ".join(marks)) for site in judged):
         return
-    trained = lstm.train(
-        taught,
-        settings,
-        folder=bench.place.path / "lstm" / mark,
-        progress=progress,
-        description=description,
-    )
-    counts["models_trained"] += 1
+    trained = [
+        lstm.train(
+            lesson,
+            settings,
+            folder=bench.place.path / "lstm" / mark,
+            progress=progress,
+            description=description,
+        )
+        for lesson, mark in zip(taught, marks, strict=True)
+    ]
+    counts["models_trained"] += len(trained)
     for site in judged:
-        _keep(bench, name, site, lstm.predict(trained, site), mark)
+        predicted = [lstm.predict(network, site) for network in trained]
+        mean = xr.concat(predicted, "network").mean("network", keep_attrs=True)
+        _keep(bench, name, site, mean, " ".join(marks))
 
 
 def _judge(bench: Benchmark, progress: Progress) -> None:
@@ -276,8 +275,14 @@ def _models(bench: Benchmark, site: Site) -> tuple[dict[str, xr.Dataset], dict[s
             models[name] = load_dataset(path)
     for given, place in bench.others:
         output = _output(site, given, place)
-        if output:
-            (daily if output.daily else models)[output.model] = output.fluxes
+        if output is None:
+            continue
+        if output.model in (*models, *daily):
+            raise ConfigError(
+                f"{place}: there is a model {output.model!r} already; give this one another name, "
+                f"as NAME={place}"
+            )
+        (daily if output.daily else models)[output.model] = output.fluxes
     return models, daily
 
 
@@ -301,10 +306,18 @@ def _score_days(bench: Benchmark, site: Site, models: dict[str, xr.Dataset]) -> 
 
 
 def _ranks(scores: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """Ranks by comparison; published tables have few metrics and the whole record only."""
+    """Ranks by comparison: models of all towers, those of some, and so on.
+
+    Published tables have few metrics and the whole record only.
+    """
     sub_daily = scores[scores["resolution"] != FULL_DAY]
     own = sub_daily[(sub_daily["record"] == "ours") & (sub_daily["period"] == "validation")]
-    compared = {"validation": ranks(own)}
+    everywhere = complete(own)
+    compared = {"validation": ranks(everywhere)}
+    for model in dict.fromkeys(own["model"]):
+        if model not in set(everywhere["model"]):
+            its = own["site"].isin(own[own["model"] == model]["site"])
+            compared[f"towers of {model}"] = ranks(own[its])
     theirs = sub_daily[(sub_daily["record"] != "ours") & sub_daily["same_record"]]
     if len(theirs):
         whole = sub_daily[
@@ -367,6 +380,10 @@ def _made(bench: Benchmark, model: str, site: Site, mark: str) -> bool:
 
 def _keep(bench: Benchmark, model: str, site: Site, data: xr.Dataset, mark: str) -> None:
     save_dataset(data.assign_attrs(model=model, made_from=mark), _simulation(bench, model, site))
+
+
+def _rotations(towers: int) -> int:
+    return min(lessons.EVERY, towers)
 
 
 def _towers(groups: Sequence[Sequence[str]]) -> str:

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 
 from mdpl.errors import RunError
 from mdpl.evaluation.metrics import MEANINGS
+from mdpl.evaluation.ranks import complete
 from mdpl.report.contents import REFERENCE, Contents
 from mdpl.report.style import (
     DEFAULT,
@@ -70,7 +71,8 @@ def read(folder: Path) -> Beside | None:
 
 def medians(contents: Contents, beside: Beside, flux: str) -> Plot | None:
     """NME of every model: its median over towers as a bar, each tower as a point."""
-    wide = _native(beside.scores, "validation", flux, "nme").dropna()
+    scores = complete(beside.scores[beside.scores["resolution"] == "native"])
+    wide = _native(scores, "validation", flux, "nme").dropna()
     if wide.empty:
         return None
     wide = wide[wide.median().sort_values(ascending=False).index]
@@ -172,15 +174,14 @@ def median_table(contents: Contents, beside: Beside) -> Table:
     for flux in dict.fromkeys(beside.scores["flux"]):
         wide = {m: _native(beside.scores, "validation", flux, m) for m in SHOWN}
         for model in _ordered(contents, list(wide["nme"].columns)):
-            # Models are compared at the towers that all of them have.
-            values = {m: float(t.dropna()[model].median()) for m, t in wide.items()}
-            n = len(wide["nme"].dropna())
+            values = {m: float(t[model].median()) for m, t in wide.items()}
+            n = int(wide["nme"][model].count())
             cells = [Cell(flux, flux, "key"), Cell(_name(contents, model), model)]
             cells += [Cell(str(n), n, "num"), *(_num(v) for v in values.values())]
             rows.append(Row(tuple(cells)))
             records.append({"flux": flux, "model": model, "towers": n, **values})
     heads = ("Flux", "Model", "Towers", *(MEANINGS[m].label for m in SHOWN))
-    caption = "Medians over the towers every model has, native resolution, validation period"
+    caption = "Medians over the towers a model has, native resolution, validation period"
     return Table("beside", caption, heads, tuple(rows), csv_uri(pd.DataFrame(records)))
 
 
