@@ -162,5 +162,8 @@ def test_every_tower_says_once_when_to_stop_and_is_else_learnt_from(towers):
 def test_what_cannot_be_learnt_is_refused(towers):
     with pytest.raises(ModelError, match="0 and 4 towers"):
         lstm.train(lessons.others(towers, [s.code for s in towers]), QUICK)
+    dark = [replace(s, fluxes=s.fluxes.drop_vars("Qh")) for s in towers]
+    with pytest.raises(ModelError, match=r"no measured Qh at AA-0, AA-1, AA-2"):
+        lstm.train(lessons.others(dark, ["AA-3"]), QUICK)
     with pytest.raises(ModelError, match=r"of 90 days.*AA-0.*shorten window_days"):
         lstm.train(lessons.others(towers, ["AA-3"]), replace(QUICK, window_days=90))

@@ -127,6 +127,12 @@ def train(
             f"{description}: expected measured steps to learn from and others to say when to "
             f"stop, found {len(learnt)} and {len(judged)} towers with such; add towers"
         )
+    unmeasured = [t for i, t in enumerate(tasks) if not any(s.counts[:, i].any() for s in learnt)]
+    if unmeasured:
+        raise ModelError(
+            f"{description}: no measured {', '.join(unmeasured)} at "
+            f"{', '.join(s.site.code for s in learnt)} to learn from; add towers that measure it"
+        )
     step = min(lesson.site.step_seconds for lesson in taught)
     blank = _blank(learnt, settings, tuple(tasks), step)
     sequences = [_sequence(blank, lesson, lesson.counts) for lesson in learnt]
