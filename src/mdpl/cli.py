@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from mdpl import __version__, cli_sites
+from mdpl import __version__, cli_experiments, cli_sites
+from mdpl.cli_tools import complain as _complain
+from mdpl.cli_tools import keep_compiled as _keep_compiled
+from mdpl.cli_tools import out as _out
+from mdpl.cli_tools import progress as _progress
+from mdpl.cli_tools import resumable as _resumable
+from mdpl.cli_tools import say as _say
 from mdpl.errors import MdplError, RunError
 
 if TYPE_CHECKING:
     from xarray import Dataset
-
-    from mdpl.progress import Progress
 
 app = typer.Typer(
     help="Calibrate a land surface model at flux towers by learning (MdPL).",
@@ -29,8 +30,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(cli_sites.app, name="sites")
-_out = Console(soft_wrap=True)
-_err = Console(stderr=True, soft_wrap=True)
+app.add_typer(cli_experiments.app, name="experiment")
 
 ConfigFile = Annotated[Path, typer.Argument(metavar="CONFIG", help="configuration (YAML)")]
 RunFolderArgument = Annotated[Path, typer.Argument(metavar="RUN", help="run folder")]
@@ -256,42 +256,11 @@ def main() -> None:
         sys.exit(1)
 
 
-@contextmanager
-def _resumable() -> Iterator[None]:
-    """Tell a user who interrupts (exit code 130) that nothing is lost."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        _complain("interrupted; the same command goes on from here")
-        raise typer.Exit(130) from None
-
-
 def _stage(name: str, folder: Path) -> None:
     from mdpl import pipeline
 
     with _resumable():
         pipeline.run_stage(name, folder, _progress())
-
-
-def _progress() -> Progress:
-    from mdpl.progress import RichProgress
-
-    _keep_compiled()
-    return RichProgress(_err)
-
-
-def _keep_compiled() -> None:
-    """Let compiled programs outlive the process, where the user's cache can be written."""
-    import jax
-
-    base = os.environ.get("XDG_CACHE_HOME")
-    folder = (Path(base) if base else Path.home() / ".cache") / "mdpl" / "jax"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError:
-        return
-    if os.access(folder, os.W_OK) and not os.environ.get("JAX_COMPILATION_CACHE_DIR"):
-        jax.config.update("jax_compilation_cache_dir", str(folder))
 
 
 def _draw_land(dataset: Dataset, code: str, sites: Path | None, folder: Path) -> None:
@@ -306,11 +275,3 @@ def _draw_land(dataset: Dataset, code: str, sites: Path | None, folder: Path) ->
 def _finish(page: Path) -> None:
     _say("report:")
     _say(str(page))
-
-
-def _say(text: str) -> None:
-    _out.print(text, markup=False, highlight=False)
-
-
-def _complain(text: str) -> None:
-    _err.print(text, markup=False, highlight=False)

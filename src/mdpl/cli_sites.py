@@ -7,16 +7,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+
+from mdpl.cli_tools import out as _out
+from mdpl.cli_tools import progress, resumable
+from mdpl.cli_tools import say as _say
 
 if TYPE_CHECKING:
     from mdpl.sites.checks.examine import Examination
 
 app = typer.Typer(help="Get tower records, and check them.", no_args_is_help=True)
-_out = Console(soft_wrap=True)
-_err = Console(stderr=True, soft_wrap=True)
 
 NUMBERS = ("Qle_measured", "Qh_measured", "closure_slope")
 COLOURS = {"good": "green", "usable": "green", "doubtful": "yellow", "unusable": "red"}
@@ -36,14 +37,13 @@ def check(
     remarks: Annotated[bool, typer.Option(help="print remarks too, not only in the files")] = False,
 ) -> None:
     """Look for flaws in tower records: a verdict a tower, with reasons."""
-    from mdpl.progress import RichProgress
     from mdpl.report.site_tables import write_tables
     from mdpl.sites.catalogue import find_towers
     from mdpl.sites.checks.examine import examine_tower
 
     towers = find_towers(sites, site)
     examinations = []
-    with RichProgress(_err).task("examining towers", len(towers)) as task:
+    with progress().task("examining towers", len(towers)) as task:
         for tower in towers:
             task.note(tower.code)
             found = examine_tower(tower)
@@ -75,7 +75,6 @@ def fetch(
     server: Annotated[str, typer.Option(help="THREDDS server")] = "https://thredds.nci.org.au",
 ) -> None:
     """Get PLUMBER2 towers; given again, it goes on, and checks what is there."""
-    from mdpl.progress import RichProgress
     from mdpl.sites import fetching
 
     with _out.status("reading the catalogue"):
@@ -84,12 +83,8 @@ def fetch(
     files = fetching.select(
         catalogue, codes or [], everything=everything, pfts=pft or [], classes=classes
     )
-    try:
-        with RichProgress(_err).task("fetching", len(files)) as task:
-            fetching.fetch(files, out, done=lambda file: task.advance(1))
-    except KeyboardInterrupt:
-        _err.print("interrupted; the same command goes on from here")
-        raise typer.Exit(130) from None
+    with resumable(), progress().task("fetching", len(files)) as task:
+        fetching.fetch(files, out, done=lambda file: task.advance(1))
     _say(f"{out}: {len(files) // 2} towers; please cite {fetching.CITATION}")
     _say(f"next: mdpl sites check --sites {out} --out {out}-checked")
 
@@ -108,7 +103,3 @@ def _table(examinations: Sequence[Examination]) -> Table:
         cells += [f"{about['ET_mm']}/{about['P_mm']}" if "ET_mm" in about else ""]
         table.add_row(*map(str, cells), escape("; ".join(found.grounds)))
     return table
-
-
-def _say(text: str) -> None:
-    _out.print(text, markup=False, highlight=False)

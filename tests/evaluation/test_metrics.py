@@ -29,6 +29,15 @@ def random_pair(seed, n=500):
     return 0.7 * o + rng.normal(10.0, 25.0, n), o
 
 
+def shared_area(m, o, bins):
+    low, high = min(*m, *o), max(*m, *o)
+    counts = {"m": [0] * bins, "o": [0] * bins}
+    for name, series in (("m", m), ("o", o)):
+        for x in series:
+            counts[name][min(int((x - low) / (high - low) * bins), bins - 1)] += 1
+    return sum(min(a, b) for a, b in zip(*counts.values(), strict=True)) / len(m)
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_metrics_equal_slow_formulas(seed):
     m, o = random_pair(seed)
@@ -51,6 +60,11 @@ def test_metrics_equal_slow_formulas(seed):
         "nme": sum(abs(a - b) for a, b in zip(m, o, strict=True)) / sum(abs(b - mean_o) for b in o),
         "sd_ratio": sd_m / sd_o,
         "std_obs": sd_o,
+        "p05_bias": np.quantile(m, 0.05) - np.quantile(o, 0.05),
+        "p95_bias": np.quantile(m, 0.95) - np.quantile(o, 0.95),
+        "skewness_ratio": stats.skew(m) / stats.skew(o),
+        "kurtosis_ratio": stats.kurtosis(m, fisher=False) / stats.kurtosis(o, fisher=False),
+        "pdf_overlap": shared_area(m, o, 22),
     }
     assert set(expected) == set(METRICS)
     for name, value in expected.items():
@@ -126,6 +140,15 @@ def test_mean_ratio_is_undefined_when_observations_average_to_zero():
     assert np.isnan(metrics.kge_beta(o + 3.0, o))
     assert np.isnan(metrics.kge(o + 3.0, o))
     assert metrics.kge_beta(o + 4.0, o + 2.0) == pytest.approx(2.0)
+
+
+def test_overlap_is_of_distributions_and_not_of_moments_in_time():
+    o = np.random.default_rng(0).normal(0, 1, 4000)
+    assert metrics.pdf_overlap(o[::-1], o) == 1.0
+    assert metrics.pdf_overlap(o + 100.0, o) == 0.0
+    normal_shifted_by_two = 2 * stats.norm.cdf(-1.0)
+    shifted = np.random.default_rng(1).normal(2, 1, 4000)
+    assert metrics.pdf_overlap(shifted, o) == pytest.approx(normal_shifted_by_two, abs=0.03)
 
 
 def test_shapes_must_agree():

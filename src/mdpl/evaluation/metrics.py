@@ -28,6 +28,9 @@ CONSTANT = 1e-12
 ZERO_MEAN = 1e-6
 """An observed mean below this share of the observed standard deviation counts as zero."""
 
+MOST_BINS = 100
+"""Bins of a histogram at most."""
+
 Metric = Callable[[np.ndarray, np.ndarray], float]
 
 
@@ -117,6 +120,44 @@ def std_obs(model: np.ndarray, observed: np.ndarray) -> float:
     return float(_sd(o))
 
 
+def p05_bias(model: np.ndarray, observed: np.ndarray) -> float:
+    """Difference of the 5th percentiles, model minus observation; as PLUMBER judges extremes."""
+    return _percentile_bias(model, observed, 5.0)
+
+
+def p95_bias(model: np.ndarray, observed: np.ndarray) -> float:
+    """Difference of the 95th percentiles, model minus observation."""
+    return _percentile_bias(model, observed, 95.0)
+
+
+def skewness_ratio(model: np.ndarray, observed: np.ndarray) -> float:
+    """Ratio of skewnesses (third moment over sd^3); NaN when the observed one is about 0."""
+    return _moment_ratio(model, observed, 3)
+
+
+def kurtosis_ratio(model: np.ndarray, observed: np.ndarray) -> float:
+    """Ratio of kurtoses, the fourth moment over sd^4 (3 for a normal distribution)."""
+    return _moment_ratio(model, observed, 4)
+
+
+def pdf_overlap(model: np.ndarray, observed: np.ndarray) -> float:
+    """Common area of the two histograms, 0 to 1.
+
+    Sum over bins of the smaller share. Bins are equally wide from the least to the largest value
+    of both series: the square root of n of them, at most `MOST_BINS`. Perkins et al. (2007),
+    doi:10.1175/JCLI4253.1.
+    """
+    m, o = _pairs(model, observed)
+    if m.size < 2 or not (np.isfinite(m).all() and np.isfinite(o).all()):
+        return np.nan
+    both = np.concatenate([m, o])
+    if not _sd(both) > 0:
+        return 1.0
+    edges = np.linspace(both.min(), both.max(), min(int(np.sqrt(m.size)), MOST_BINS) + 1)
+    shared = np.minimum(np.histogram(m, edges)[0], np.histogram(o, edges)[0])
+    return float(shared.sum() / m.size)
+
+
 METRICS: dict[str, Metric] = {
     "rmse": rmse,
     "r": r,
@@ -129,6 +170,11 @@ METRICS: dict[str, Metric] = {
     "nme": nme,
     "sd_ratio": sd_ratio,
     "std_obs": std_obs,
+    "p05_bias": p05_bias,
+    "p95_bias": p95_bias,
+    "skewness_ratio": skewness_ratio,
+    "kurtosis_ratio": kurtosis_ratio,
+    "pdf_overlap": pdf_overlap,
 }
 """All metrics by the name they have in ``scores.csv``."""
 
@@ -181,6 +227,13 @@ MEANINGS: dict[str, Meaning] = {
     "nme": Meaning("NME", "low", "1", "normalised mean error, Σ|m − o| / Σ|o − ō|"),
     "sd_ratio": Meaning("SD ratio", "one", "1", "sd(m) / sd(o)"),
     "std_obs": Meaning("SD obs", "none", "flux", "standard deviation of the observations"),
+    "p05_bias": Meaning("P5 bias", "zero", "flux", "5th percentile of m minus that of o"),
+    "p95_bias": Meaning("P95 bias", "zero", "flux", "95th percentile of m minus that of o"),
+    "skewness_ratio": Meaning("Skewness ratio", "one", "1", "skewness of m over that of o"),
+    "kurtosis_ratio": Meaning("Kurtosis ratio", "one", "1", "kurtosis of m over that of o"),
+    "pdf_overlap": Meaning(
+        "PDF overlap", "high", "1", "common area of the histograms of m and o, 0 to 1"
+    ),
 }
 """What each of `METRICS` is and which way is better."""
 
@@ -193,6 +246,24 @@ def _pairs(model: np.ndarray, observed: np.ndarray) -> tuple[np.ndarray, np.ndar
             f"observed {o.shape}; bring both to the same time steps first"
         )
     return m, o
+
+
+def _percentile_bias(model: np.ndarray, observed: np.ndarray, percentile: float) -> float:
+    m, o = _pairs(model, observed)
+    if m.size < 2:
+        return np.nan
+    return float(np.percentile(m, percentile) - np.percentile(o, percentile))
+
+
+def _moment_ratio(model: np.ndarray, observed: np.ndarray, order: int) -> float:
+    ours, theirs = (_standard_moment(x, order) for x in _pairs(model, observed))
+    return float(ours / theirs) if abs(theirs) > ZERO_MEAN else np.nan
+
+
+def _standard_moment(x: np.ndarray, order: int) -> float:
+    """Mean of the standardised values to a power; NaN for a constant."""
+    spread = _sd(x)
+    return float(np.mean(((x - x.mean()) / spread) ** order)) if spread > 0 else np.nan
 
 
 def _sd(x: np.ndarray) -> float:

@@ -14,6 +14,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from mdpl import __version__
 from mdpl.errors import RunError
+from mdpl.report import benchmark_figures as beside
 from mdpl.report import figures, parameter_figures, series, surrogate_tables, tables, taylor
 from mdpl.report import surrogate_figures as about_surrogate
 from mdpl.report.cells import Table
@@ -116,6 +117,11 @@ def _tables(contents: Contents) -> dict[str, Table]:
     ):
         if len(source):
             made.append(make(contents))
+    others = beside.read(contents.folder)
+    if others:
+        made.append(beside.median_table(contents, others))
+        more = beside.record_table(contents, others), beside.daily_table(contents, others)
+        made += [table for table in more if table]
     return {table.name: table for table in (*made, tables.definitions())}
 
 
@@ -130,11 +136,21 @@ def _pictures(contents: Contents) -> dict[str, list[Picture]]:
         "promised": [figures.promised(contents), about_surrogate.rounds(contents)],
         "audit": [about_surrogate.slopes(contents), about_surrogate.wrong(contents)],
         "recovery": [parameter_figures.recovery(contents)],
+        "beside": _beside(contents),
     }
     return {
         section: [_picture(contents, plot, pdf=True) for plot in plots if plot]
         for section, plots in drawn.items()
     }
+
+
+def _beside(contents: Contents) -> list[Plot | None]:
+    """The run beside other models, the fluxes learnt from."""
+    others = beside.read(contents.folder)
+    if others is None:
+        return []
+    makers = (beside.medians, beside.ranks, beside.paired)
+    return [make(contents, others, flux) for make in makers for flux in contents.targeted]
 
 
 def _tower_pictures(contents: Contents) -> Iterator[tuple[str, str, list[Picture]]]:

@@ -170,6 +170,11 @@ def stamp(moment: np.datetime64) -> str:
     return str(np.datetime_as_string(moment, unit="s")).replace("T", " ")
 
 
+def same_unit(one: str, other: str) -> bool:
+    """Whether two spellings mean one unit, such as ``W/m2`` and ``W m-2``."""
+    return _tokens(one) == _tokens(other)
+
+
 def _tokens(unit: str) -> tuple[str, ...]:
     """A unit as a sorted tuple of factors, so that ``W/m2`` and ``W m-2`` are one."""
     text = unit.strip().replace("µ", "u").replace("μ", "u").replace("**", "").replace("^", "")

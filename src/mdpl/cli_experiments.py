@@ -1,0 +1,62 @@
+"""``mdpl experiment ...``: the experiments, each on a run folder or a configuration."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mdpl.cli_tools import progress, resumable, say
+
+app = typer.Typer(help="Experiments on a finished run.", no_args_is_help=True)
+
+RunFolderArgument = Annotated[Path, typer.Argument(metavar="RUN", help="folder of a finished run")]
+
+
+@app.command()
+def benchmark(
+    folder: RunFolderArgument,
+    published: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="FILE", help="table of published metrics (CSV, JSON); repeatable"),
+    ] = None,
+    model_output: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="[NAME=]FOLDER",
+            help="another model's output, NetCDF files named by tower, in ALMA or CalLMIP form, "
+            "at the towers' steps or daily; repeatable",
+        ),
+    ] = None,
+    lstm: Annotated[bool, typer.Option(help="train LSTMs too")] = True,
+    folds: Annotated[
+        int | None,
+        typer.Option(
+            min=2, help="groups of towers the LSTM leaves out in turn; default each tower alone"
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="of clusters, networks and bootstrap")] = 0,
+) -> None:
+    """Compare a run with regressions on weather, an LSTM and other land models (E3).
+
+    Given again, it goes on where it stopped.
+    """
+    from mdpl import pipeline
+    from mdpl.experiments import benchmark as experiment
+
+    options = experiment.Options(
+        published=tuple(published or ()),
+        outputs=tuple(model_output or ()),
+        networks=lstm,
+        folds=folds,
+        seed=seed,
+    )
+    with resumable():
+        bench = experiment.prepare(folder, options)
+        for line in bench.words:
+            say(line)
+        shown = progress()
+        say(str(experiment.run(bench, shown)))
+        pipeline.run_stage("report", folder, shown)
+    say(str(folder / "report.html"))

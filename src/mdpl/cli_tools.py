@@ -1,0 +1,57 @@
+"""What all commands share: how they speak, and how they are interrupted."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+from rich.console import Console
+
+if TYPE_CHECKING:
+    from mdpl.progress import Progress
+
+out = Console(soft_wrap=True)
+_err = Console(stderr=True, soft_wrap=True)
+
+
+def say(text: str) -> None:
+    out.print(text, markup=False, highlight=False)
+
+
+def complain(text: str) -> None:
+    _err.print(text, markup=False, highlight=False)
+
+
+@contextmanager
+def resumable() -> Iterator[None]:
+    """Tell a user who interrupts (exit code 130) that nothing is lost."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        complain("interrupted; the same command goes on from here")
+        raise typer.Exit(130) from None
+
+
+def progress() -> Progress:
+    from mdpl.progress import RichProgress
+
+    keep_compiled()
+    return RichProgress(_err)
+
+
+def keep_compiled() -> None:
+    """Let compiled programs outlive the process, where the user's cache can be written."""
+    import jax
+
+    base = os.environ.get("XDG_CACHE_HOME")
+    folder = (Path(base) if base else Path.home() / ".cache") / "mdpl" / "jax"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return
+    if os.access(folder, os.W_OK) and not os.environ.get("JAX_COMPILATION_CACHE_DIR"):
+        jax.config.update("jax_compilation_cache_dir", str(folder))
