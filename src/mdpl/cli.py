@@ -11,7 +11,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from mdpl import __version__, cli_experiments, cli_sites
+from mdpl import __version__, cli_experiments, cli_sites, cli_surrogate
 from mdpl.cli_tools import complain as _complain
 from mdpl.cli_tools import keep_compiled as _keep_compiled
 from mdpl.cli_tools import out as _out
@@ -30,6 +30,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(cli_sites.app, name="sites")
+app.add_typer(cli_surrogate.app, name="surrogate")
 app.add_typer(cli_experiments.app, name="experiment")
 
 ConfigFile = Annotated[Path, typer.Argument(metavar="CONFIG", help="configuration (YAML)")]
@@ -129,12 +130,6 @@ def demo(
 def ensemble(folder: RunFolderArgument) -> None:
     """Run the land model with default and perturbed parameters."""
     _stage("ensemble", folder)
-
-
-@app.command()
-def surrogate(folder: RunFolderArgument) -> None:
-    """Train the surrogate on the ensemble."""
-    _stage("surrogate", folder)
 
 
 @app.command()

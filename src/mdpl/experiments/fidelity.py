@@ -99,6 +99,17 @@ def run(path: Path, scope: Scope, progress: Progress) -> pd.DataFrame:
     return summary(every, cosines)
 
 
+def words(path: Path, scope: Scope) -> list[str]:
+    """What an audit will train and run, said beforehand."""
+    job = open_job(open_run(path).config)
+    towers = len(job.training)
+    return [
+        f"will train {scope.models(towers)} surrogates and run the land model "
+        f"{scope.lsm_runs(towers, len(job.space)):,} times at {towers} towers; "
+        "what is done already is not done again"
+    ]
+
+
 def summary(fidelity: pd.DataFrame, cosines: pd.DataFrame) -> pd.DataFrame:
     """Medians over towers: kind, task, metric, value."""
     by = ["kind", "task", "metric"]
