@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mdpl.config import Config, EnsembleConfig, ModelConfig, SitesConfig, dump, load, template
@@ -18,6 +18,7 @@ def test_the_template_is_the_default(tmp_path):
     assert len(commented) > 40
 
 
+@settings(deadline=None)
 @given(
     members=st.integers(4, 10_000),
     codes=st.lists(st.from_regex(r"[A-Z]{2}-[A-Za-z0-9]{3}", fullmatch=True), max_size=4),
@@ -49,3 +50,30 @@ def test_yaml_tags_do_not_run_code(tmp_path):
     path.write_text("title: !!python/object/apply:os.getcwd []")
     with pytest.raises(ConfigError, match="not valid YAML"):
         load(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("surrogate: {widht: 3}", r"surrogate.widht: unknown key; did you mean 'width'"),
+        ("surrogate: {kind: day-block, hiden: 3}", r"surrogate.hiden: .*'hidden'"),
+        ("model: {supply: {US-Tw3: {water_tabel: 1}}}", r"supply.US-Tw3.water_tabel: .*'water_tab"),
+        ("generator: {kind: nice}", r"generator.kind: Input should be 'attributes'"),
+        ("surrogate: {kind: nice}", r"surrogate: Input tag 'nice'"),
+    ],
+)
+def test_a_wrong_key_is_named_with_what_was_meant(tmp_path, text, words):
+    path = tmp_path / "c.yaml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=words):
+        load(path)
+
+
+def test_a_kind_brings_its_own_defaults(tmp_path):
+    path = tmp_path / "c.yaml"
+    path.write_text("surrogate: {kind: day-block, hidden: 7}")
+    found = load(path).surrogate
+    assert (found.kind, found.block_hours, found.window_days, found.hidden) == (
+        "day-block", 24, 1098, 7,
+    )  # fmt: skip
+    assert Config().surrogate.block_hours < 24

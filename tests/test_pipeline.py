@@ -91,9 +91,24 @@ def test_a_run_leaves_what_was_promised(whole, config):
     assert not (whole / "promised.csv").read_text().startswith("VT")
     findings = examine(config)
     timings = pd.read_json(whole / "timings.json").T
-    assert findings.lsm_runs == timings["lsm_runs"].sum() == 2 * 8 + 3 + 3
-    assert findings.models == timings["models_trained"].sum() == 2
+    assert findings.lsm_runs == timings["lsm_runs"].sum() == 2 * 8 + 3 + 2 * 4 + 3
+    assert findings.models == timings["models_trained"].sum() == 4
     assert findings.problems == []
+
+
+def test_rounds_say_what_was_promised_and_what_came_of_it(whole):
+    rounds = pd.read_csv(whole / "rounds.csv")
+    assert set(rounds["round"]) == {0, 1}
+    assert (whole / "parameters.csv").read_text() == (whole / "rounds/1/parameters.csv").read_text()
+    scores = pd.read_csv(whole / "scores.csv").query(
+        "model == 'mdpl' and metric == 'rmse' and resolution == 'native'"
+    )
+    last = rounds[rounds["round"] == 1].merge(scores, on=["site", "flux", "period"])
+    assert len(last) == 3 * 2 * 3
+    np.testing.assert_allclose(last["delivered"], last["value"])
+    first = EnsembleStore(whole / "rounds/1/ensemble.zarr").site("VT-00")
+    again = pd.read_csv(whole / "rounds/0/parameters.csv").query("site == 'VT-00'")
+    assert first.unit.shape == (4, len(again))
 
 
 @pytest.mark.slow

@@ -5,12 +5,12 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from mdpl.config_learning import AnySurrogateConfig, DayBlockConfig, GeneratorConfig
+from mdpl.config_learning import AnySurrogateConfig, GeneratorConfig, SequenceConfig
 from mdpl.errors import ConfigError
 from mdpl.sites.closure import FluxChoice
 
@@ -169,7 +169,7 @@ class Config(_Section):
     sites: SitesConfig = SitesConfig()
     model: ModelConfig = ModelConfig()
     ensemble: EnsembleConfig = EnsembleConfig()
-    surrogate: AnySurrogateConfig = DayBlockConfig()
+    surrogate: AnySurrogateConfig = SequenceConfig()
     generator: GeneratorConfig = GeneratorConfig()
     refine: RefineConfig = RefineConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
@@ -238,7 +238,7 @@ def _inline(section: BaseModel, name: str) -> str:
 
 def _explain(error: ValidationError) -> Iterator[str]:
     for problem in error.errors():
-        where = ".".join(str(part) for part in problem["loc"])
+        where = _place(problem["loc"])
         if problem["type"] == "extra_forbidden":
             known = _known_keys(problem["loc"][:-1])
             close = difflib.get_close_matches(str(problem["loc"][-1]), known, n=1)
@@ -251,10 +251,34 @@ def _explain(error: ValidationError) -> Iterator[str]:
 
 
 def _known_keys(location: Sequence[Any]) -> list[str]:
-    model: Any = Config
+    """Keys of the section at a place; a part on the way may be one of several kinds, or a tower."""
+    candidates: list[type[BaseModel]] = [Config]
     for part in location:
-        field = model.model_fields.get(str(part))
-        if field is None or not hasattr(field.annotation, "model_fields"):
-            return []
-        model = field.annotation
-    return list(model.model_fields)
+        of_kind = [m for m in candidates if _kind(m) == part]
+        fields = [m.model_fields[part] for m in candidates if part in m.model_fields]
+        if of_kind:
+            candidates = of_kind
+        elif fields:
+            candidates = list(_sections(fields[0].annotation))
+    return list(candidates[0].model_fields) if candidates else []
+
+
+def _sections(annotation: Any) -> Iterator[type[BaseModel]]:
+    """The sections an annotation speaks of, such as those of a union or of a mapping."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for inner in get_args(annotation):
+        yield from _sections(inner)
+
+
+def _kind(section: type[BaseModel]) -> object:
+    field = section.model_fields.get("kind")
+    return None if field is None else field.default
+
+
+def _place(location: Sequence[Any]) -> str:
+    """A place in words, without the kind a section was taken for."""
+    before = [None, *location[:-1]]
+    kinds = {_kind(m) for m in _sections(Config.model_fields["surrogate"].annotation)}
+    kept = [p for b, p in zip(before, location, strict=True) if b != "surrogate" or p not in kinds]
+    return ".".join(str(part) for part in kept)

@@ -79,24 +79,24 @@ class SequenceConfig(SurrogateConfig):
         3, gt=0, le=24, description="hours from one state to the next: 0.5, 1, 3, ..."
     )
     window_days: int = Field(
-        90, ge=2, description="longest stretch of a record the recurrence runs over, days"
+        365, ge=2, description="longest stretch of a record the recurrence runs over, days"
     )
     warmup_days: int = Field(
-        30,
+        60,
         ge=0,
         description="days at the head of a stretch that do not count, unless it begins the record",
     )
 
 
 def _with_kind(value: Any) -> Any:
-    return {"kind": "day-block", **value} if isinstance(value, dict) else value
+    return {"kind": "sequence", **value} if isinstance(value, dict) else value
 
 
 AnySurrogateConfig = Annotated[
     Annotated[DayBlockConfig | SequenceConfig, Field(discriminator="kind")],
     BeforeValidator(_with_kind),
 ]
-"""Either network; a mapping without ``kind`` is the day-block one."""
+"""Either network; a mapping without ``kind`` is the sequence one."""
 
 
 def surrogate_config(stored: dict[str, Any]) -> DayBlockConfig | SequenceConfig:
