@@ -72,7 +72,7 @@ def test_init_writes_what_check_accepts(towers, tmp_path):
     answer = mdpl("check", out)
     assert answer.returncode == 0, answer.stderr
     assert "FR-Hes" in answer.stdout
-    assert "would run 260 land-model simulations and train 2 models" in answer.stdout
+    assert "would run at most 324 land-model simulations and train 6 models" in answer.stdout
 
 
 def test_simulate_writes_alma_output_and_obeys_parameters(towers, tmp_path):

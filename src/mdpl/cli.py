@@ -93,7 +93,8 @@ def check(config: ConfigFile) -> None:
     if findings.problems:
         raise MdplError("\n".join(findings.problems))
     _say(
-        f"would run {findings.lsm_runs:,} land-model simulations and train {findings.models} models"
+        f"would run at most {findings.lsm_runs:,} land-model simulations and train "
+        f"{findings.models} models"
     )
 
 
