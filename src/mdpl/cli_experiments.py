@@ -78,11 +78,8 @@ def single_task(
         opened = experiment.prepare(folder)
         say(experiment.plan(opened).words())
         shown = progress()
-        for row in experiment.run(opened, shown, seed=seed).itertuples():
-            say(
-                f"{row.flux}, {row.resolution}: RMSE of {row.model} minus that of "
-                f"{row.reference} {row.difference:+.3g} ({row.low:+.3g} to {row.high:+.3g})"
-            )
+        for line in experiment.summary(experiment.run(opened, shown, seed=seed)):
+            say(line)
         _report(folder, shown)
 
 

@@ -33,7 +33,7 @@ from mdpl.job import (
 )
 from mdpl.memory import give_back
 from mdpl.progress import Progress
-from mdpl.runs import RunFolder, load_dataset, locked, open_run, writing
+from mdpl.runs import RunFolder, load_dataset, locked, open_run, write_atomic, writing
 from mdpl.sites.site import Site
 from mdpl.surrogate.audit import fidelity
 from mdpl.surrogate.network import Surrogate
@@ -175,7 +175,7 @@ def train_surrogate(
             progress=progress,
         )
         judged = fidelity(trained, [unseen for _, unseen in halves])
-        judged.to_csv(path.parent / "fidelity.csv", index=False)
+        write_atomic(path.parent / "fidelity.csv", judged.to_csv(index=False))
         save_surrogate(trained, job.config.surrogate, path)
         counts["models_trained"] += 1
         give_back()

@@ -171,3 +171,12 @@ def _errors(
                     np.ones(len(values), dtype=bool),
                 )
     return found
+
+
+def summary(paired: pd.DataFrame) -> list[str]:
+    """Differences over all towers, a line each."""
+    return [
+        f"{row['flux']}, {row['resolution']}: RMSE of {row['model']} minus that of "
+        f"{row['reference']} {row['difference']:+.3g} ({row['low']:+.3g} to {row['high']:+.3g})"
+        for row in paired.to_dict("records")
+    ]

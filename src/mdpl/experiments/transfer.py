@@ -163,8 +163,8 @@ def warnings(foreseen: pd.DataFrame) -> list[str]:
     """The transfers not to be trusted, a line each."""
     where = {"class": "of its PFT", "across": "of all PFTs"}
     return [
-        f"{row.site}: outside the training towers {where[str(row.scope)]} in {row.outside}"
-        for row in foreseen[~foreseen["trusted"]].itertuples()
+        f"{row['site']}: outside the training towers {where[row['scope']]} in {row['outside']}"
+        for row in foreseen[~foreseen["trusted"]].to_dict("records")
     ]
 
 
@@ -291,8 +291,8 @@ def verdicts(foreseen: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
 def summary(shares: pd.DataFrame) -> Sequence[str]:
     """``by_pft.csv`` over all towers, a line each."""
     return [
-        f"{row.scope}, {row.flux}: own dRMSE {100 * row.own:+.1f} %, transferred "
-        f"{100 * row.transferred:+.1f} %, share kept {row.kept:.2f}; worse than default at "
-        f"{row.worse} of {row.towers} towers (medians, validation)"
-        for row in shares[shares["pft"] == "all"].itertuples()
+        f"{row['scope']}, {row['flux']}: own dRMSE {100 * row['own']:+.1f} %, transferred "
+        f"{100 * row['transferred']:+.1f} %, share kept {row['kept']:.2f}; worse than default at "
+        f"{row['worse']} of {row['towers']} towers (medians, validation)"
+        for row in shares[shares["pft"] == "all"].to_dict("records")
     ]

@@ -1,11 +1,11 @@
 """E5: what becomes of the carbon fluxes nobody learnt from, and what does learning them cost?
 
 First the run as it is: GPP and NEE of its own simulations, default and learnt, against what the
-towers measured (``scores.csv``, ``gains.csv``). Then the reverse: a surrogate of the run's tasks
-and GPP from the same ensemble, which stored GPP all along, and through it one generator a point
-of a grid: several weights of GPP at the run's prior, and several weights of the prior without
-GPP, for a stronger pull to the defaults may save GPP too. Towers that do not measure GPP learn
-from the other tasks. The land model runs at every tower for each point.
+towers measured. Then the reverse: a surrogate of the run's tasks and GPP from the same ensemble,
+which stored GPP all along, and through it one generator a point of a grid: several weights of GPP
+at the run's prior, and several weights of the prior without GPP, for a stronger pull to the
+defaults may save GPP too. Towers that do not measure GPP learn from the other tasks. The land
+model runs at every tower for each point; all are in ``scores.csv`` and ``gains.csv``.
 
 ``front.csv`` has what each point gains in each flux, and whether another point is at least as
 good in both GPP and the heat fluxes. The surrogate is the same at every point, so the loss in
@@ -75,6 +75,7 @@ class Point:
         return f"gpp-{self.weight:g}-prior-{self.prior:g}"
 
     def config(self, config: GeneratorConfig) -> GeneratorConfig:
+        """A run's settings at this point, task weights as given and not learnt."""
         weights = {**config.task_weights, TARGET: self.weight}
         return config.model_copy(
             update={"task_weights": weights, "prior_weight": self.prior, "balance": "fixed"}
@@ -144,23 +145,20 @@ def run(experiment: Experiment, options: Options, progress: Progress) -> pd.Data
 
 
 def _judge(experiment: Experiment, points: list[Point]) -> pd.DataFrame:
-    sites = experiment.given
+    sites, tasks = experiment.given, experiment.job.config.tasks
     own = {
         model: {s.code: simulation_path(experiment.run, model, s.code) for s in sites}
         for model in ("default", "mdpl")
     }
-    scores = judge(experiment, own, (*experiment.job.config.tasks, *CARBON))
     grid = {
-        p.label: {s.code: experiment.simulation(p.label, s.code) for s in sites} for p in points
+        point.label: {s.code: experiment.simulation(point.label, s.code) for s in sites}
+        for point in points
     }
-    every = judge(
-        experiment, {"default": own["default"], **grid}, (*experiment.job.config.tasks, *CARBON)
-    )
-    found = front(every, points, experiment.job.config.tasks)
+    scores = judge(experiment, own | grid, (*tasks, *CARBON))
+    found = front(scores, points, tasks)
     for name, table in (
         ("scores.csv", scores),
         ("gains.csv", scoring.gains(scores)),
-        ("grid_scores.csv", every),
         ("front.csv", found),
     ):
         experiment.place.write(name, table.to_csv(index=False))
@@ -204,9 +202,8 @@ def front(scores: pd.DataFrame, points: list[Point], tasks: tuple[str, ...]) -> 
     table = pd.DataFrame(rows)
     both = table.pivot(index="model", columns="flux", values="gain")
     goals = np.column_stack([both[TARGET], both[list(tasks)].mean(axis=1)])
-    return table.assign(
-        best=table["model"].map(dict(zip(both.index, undominated(goals), strict=True)))
-    )
+    best = dict(zip(both.index, undominated(goals), strict=True))
+    return table.assign(best=table["model"].map(best))
 
 
 def undominated(goals: np.ndarray) -> np.ndarray:
@@ -215,19 +212,19 @@ def undominated(goals: np.ndarray) -> np.ndarray:
     Args:
         goals: larger is better, shape (row, goal).
     """
-    as_good = (goals[None] >= goals[:, None]).all(axis=-1)
-    better = (goals[None] > goals[:, None]).any(axis=-1)
-    return ~(as_good & better).any(axis=1)
+    as_good = np.all(goals[None] >= goals[:, None], axis=-1)
+    better = np.any(goals[None] > goals[:, None], axis=-1)
+    return np.asarray(~np.any(as_good & better, axis=1))
 
 
 def summary(found: pd.DataFrame) -> list[str]:
     """``front.csv``, a line a point."""
     lines = []
     for _, own in found.groupby("model", sort=False):
-        first = own.iloc[0]
+        rows = own.to_dict("records")
         gains = ", ".join(
-            f"{row.flux} {100 * row.gain:+.1f} % ({row.towers} towers)" for row in own.itertuples()
+            f"{row['flux']} {100 * row['gain']:+.1f} % ({row['towers']} towers)" for row in rows
         )
-        mark = "; on the front" if first["best"] else ""
-        lines.append(f"GPP weight {first['weight']:g}, prior {first['prior']:g}: {gains}{mark}")
+        point, mark = rows[0], "; on the front" if rows[0]["best"] else ""
+        lines.append(f"GPP weight {point['weight']:g}, prior {point['prior']:g}: {gains}{mark}")
     return lines

@@ -7,8 +7,8 @@ The objective is the paper's Eq. 2. With the generator :math:`g_z` (weights z), 
           {\mathrm{var}(y_{sk})} + w \, \overline{\left(\frac{g_z(A_s) - u_s}{b}\right)^2}
 
 where k runs over the T fluxes, S is the number of towers that measure flux k, bars are means over
-measured steps (first term) and over towers and parameters (second), :math:`u_s` is the tower's default in the unit cube, b the prior width
-and w its weight.
+measured steps (first term) and over towers and parameters (second), :math:`u_s` is the tower's
+default in the unit cube, b the prior width and w its weight.
 
 How the gradient reaches g_z: the chain rule gives
 :math:`\partial J/\partial z = \sum_s (\partial J/\partial f_s) (\partial f_s/\partial u)
