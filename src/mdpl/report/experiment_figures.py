@@ -111,10 +111,11 @@ def single_task(contents: Contents, found: Tables, flux: str) -> Plot | None:
         f"single_task_{flux}",
         figure,
         f"Difference of RMSE of {long_name(flux)}, the land model with parameters of the "
-        "multi-task model minus that with parameters of a model of one flux, mean over towers, with the 95 % "
-        "interval of a paired bootstrap over towers and blocks of 10 measured days (of months at "
-        "monthly resolution); left of zero multi-task is better, grey where the interval holds "
-        f"zero. Validation period, {contents.basis}; {count(table['towers'], 'towers')}.",
+        "multi-task model minus that with parameters of a model of one flux, mean over towers, "
+        "with the 95 % interval of a paired bootstrap over towers and blocks of 10 measured days "
+        "(of months at monthly resolution); left of zero multi-task is better, grey where the "
+        f"interval holds zero. Validation period, {contents.basis}; "
+        f"{count(table['towers'], 'towers')}.",
         f"Multi-task against single-task models for {flux}",
     )
 
