@@ -22,10 +22,10 @@ from mdpl.progress import SilentProgress
 from mdpl.report import experiment_figures, page
 from mdpl.surrogate.store import load_surrogate
 
-STUDY = virtual_study.Study(trained=4, unseen=1, days=24, seed=3)
-LEARNT = tuple(code for code in STUDY.codes if code not in STUDY.held_out)
+STUDY = virtual_study.Study(trained=3, unseen=0, days=24, seed=3)
+FIRST, SECOND, LAST = STUDY.codes
 QUICK = {"steps": 6, "days_per_batch": 10, "checkpoint_every": 2}
-OPTIONS = untargeted.Options(weights=(1.0,), priors=(0.5,))
+OPTIONS = untargeted.Options(weights=(1.0,), priors=())
 
 
 def measure_gpp(towers, code):
@@ -39,15 +39,24 @@ def measure_gpp(towers, code):
             variable[:] = values
 
 
+def of_class(towers, code, igbp):
+    """Give a tower another kind of vegetation."""
+    for kind in ("Met", "Flux"):
+        with netCDF4.Dataset(next(towers.glob(f"{code}*_{kind}.nc")), "a") as file:
+            file["IGBP_veg_short"][...] = igbp
+
+
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    """Five towers, one of them held out; all but the last of the others measure GPP."""
+    """Three towers, the first and the last of one class; the last does not measure GPP."""
     folder = tmp_path_factory.mktemp("study")
     virtual_study.make(folder, STUDY, SilentProgress())
-    for code in LEARNT[:-1]:
+    for code in (FIRST, SECOND):
         measure_gpp(folder / "towers", code)
+    for code, igbp in ((FIRST, "GRA"), (SECOND, "ENF"), (LAST, "GRA")):
+        of_class(folder / "towers", code, igbp)
     config = Config(
-        sites=SitesConfig(folder=folder / "towers", held_out=STUDY.held_out),
+        sites=SitesConfig(folder=folder / "towers"),
         model=ModelConfig(default_cycles=1, member_cycles=0),
         ensemble=EnsembleConfig(members=8),
         surrogate=DayBlockConfig(hidden=6, width=8, tower=4, **QUICK),
@@ -68,7 +77,7 @@ def single(run):
     experiment = single_task.prepare(run)
     said = single_task.plan(experiment).left()
     single_task.run(experiment, SilentProgress())
-    assert cost(run, "single-task") == said == (4, 5 * 3)
+    assert cost(run, "single-task") == said == (4, 3 * 3)
     assert single_task.plan(experiment).left() == (0, 0)
     return experiment
 
@@ -77,7 +86,7 @@ def single(run):
 def transferred(run, single):
     experiment = transfer.prepare(run)
     lessons = transfer.lessons(experiment)
-    assert [one.site.code for one in lessons if one.scope == "class"] == ["VT-01", "VT-05"]
+    assert [one.site.code for one in lessons if one.scope == "class"] == [FIRST, LAST]
     said = transfer.plan(experiment).left()
     transfer.run(experiment, SilentProgress())
     # The runs at the first parameters are there: the experiment before made them.
@@ -90,7 +99,7 @@ def reverse(run):
     experiment = untargeted.prepare(run, OPTIONS)
     said = untargeted.plan(experiment, OPTIONS).left()
     untargeted.run(experiment, OPTIONS, SilentProgress())
-    assert cost(run, "untargeted") == said == (1 + 3, 3 * 5)
+    assert cost(run, "untargeted") == said == (1 + 2, 2 * 3)
     return experiment
 
 
@@ -109,11 +118,12 @@ def test_a_single_task_model_knows_one_task_and_had_the_same_budget(run, single)
 
 
 def test_the_multi_task_model_is_that_of_the_first_learning(run, single):
-    table = pd.read_csv(run / "rounds/0/parameters.csv").query("site == 'VT-01'")
-    told = xr.open_dataset(single.first("VT-01")).attrs["parameters"]
+    table = pd.read_csv(run / "rounds/0/parameters.csv").query("site == @FIRST")
+    told = xr.open_dataset(single.first(FIRST)).attrs["parameters"]
     expected = table.set_index("parameter")["value"].to_dict()
     assert json.loads(told) == pytest.approx(expected)
-    rounds = pd.read_csv(run / "rounds.csv").query("round == 0 and site == 'VT-01'")
+    rounds = pd.read_csv(run / "rounds.csv")
+    rounds = rounds[(rounds["round"] == 0) & (rounds["site"] == FIRST)]
     scores = pd.read_csv(single.place / "scores.csv").query(
         "model == 'multi-task' and metric == 'rmse' and resolution == 'native'"
     )
@@ -142,7 +152,7 @@ def test_the_tower_left_out_does_not_tell_its_own_parameters(run, transferred, t
     spoilt = tmp_path / "run"
     shutil.copytree(run, spoilt)
     shutil.rmtree(spoilt / "experiments/transfer")
-    path = spoilt / f"observations/{LEARNT[0]}.nc"
+    path = spoilt / f"observations/{FIRST}.nc"
     observed = xr.load_dataset(path)
     observed["Qle"] = 3.0 * observed["Qle"] + 50.0
     observed.to_netcdf(path)
@@ -150,7 +160,7 @@ def test_the_tower_left_out_does_not_tell_its_own_parameters(run, transferred, t
     transfer.run(again, SilentProgress())
     for one in transfer.lessons(again):
         before, after = (e.parameters(one.label).read_text() for e in (transferred, again))
-        taught = LEARNT[0] in {s.code for s in one.teachers}
+        taught = FIRST in {s.code for s in one.teachers}
         assert (before == after) == (not taught), one.label
     warned = [(e.place / "warnings.csv").read_text() for e in (transferred, again)]
     assert warned[0] == warned[1]
@@ -192,14 +202,20 @@ def test_what_is_kept_is_the_ratio_of_the_gains():
 
 def test_gpp_is_learnt_where_it_is_measured_and_every_tower_is_judged(run, reverse):
     found = pd.read_csv(reverse.place / "front.csv")
-    assert len(found["model"].unique()) == 3
-    assert found.groupby("flux")["towers"].max().to_dict() == {"GPP": 3, "Qh": 5, "Qle": 5}
+    assert list(found["model"].unique()) == ["gpp-0-prior-0.02", "gpp-1-prior-0.02"]
+    assert found.groupby("flux")["towers"].max().to_dict() == {"GPP": 2, "Qh": 3, "Qle": 3}
     assert load_surrogate(reverse.surrogate(untargeted.SURROGATE)).tasks == ("Qle", "Qh", "GPP")
-    still = found[(found["weight"] == 0) & (found["prior"] == found["prior"].min())]
-    assert (still["loss"] == 0).all()
+    assert (found.loc[found["weight"] == 0, "loss"] == 0).all()
     with_gpp = pd.read_csv(reverse.parameters("gpp-1-prior-0.02"))
     without = pd.read_csv(reverse.parameters("gpp-0-prior-0.02"))
     assert not np.allclose(with_gpp["value"], without["value"])
+
+
+def test_the_grid_has_every_weight_at_the_prior_of_the_run_and_every_prior_without_gpp():
+    points = untargeted.Options((0.3, 0.0), (0.02, 0.5)).points(GeneratorConfig())
+    assert [(p.weight, p.prior) for p in points] == [(0.0, 0.02), (0.3, 0.02), (0.0, 0.5)]
+    config = points[1].config(GeneratorConfig(task_weights={"Qle": 2}, balance="uncertainty"))
+    assert config.task_weights == {"Qle": 2, "GPP": 0.3} and config.balance == "fixed"
 
 
 def test_the_front_is_what_nothing_else_beats():

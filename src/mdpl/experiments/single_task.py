@@ -159,7 +159,7 @@ def _errors(
         counts = inside & (observed[f"{flux}_measured"].values == 1)
         series = {"observed": observed[flux].values, **{m: r[flux].values for m, r in runs.items()}}
         values = sample(site.time, series, counts, resolution, experiment.job.coverage())
-        if not len(values):
+        if len(values) < 2:  # no score either
             continue
         for model in runs:
             if model != MULTI:
