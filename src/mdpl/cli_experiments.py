@@ -136,3 +136,23 @@ def _report(folder: Path, shown: Progress) -> None:
 
     pipeline.run_stage("report", folder, shown)
     say(str(folder / "report.html"))
+
+
+@app.command()
+def identifiability(
+    folder: RunFolderArgument,
+    samples: Annotated[int, typer.Option(min=4, help="base samples of the Sobol design")] = 32,
+    seed: Annotated[int, typer.Option(min=0, help="of the design")] = 0,
+) -> None:
+    """Say which parameters the data of each tower constrain, and which trade off."""
+    from mdpl import pipeline
+    from mdpl.experiments import identifiability as experiment
+
+    say("will train no models and make no land-model runs: the surrogate is asked")
+    with resumable():
+        shown = progress()
+        table = experiment.run(folder, shown, samples, seed)
+        pipeline.run_stage("report", folder, shown)
+    for name, count in table["verdict"].str.split(" with ").str[0].value_counts().items():
+        say(f"{name}: {count} of {len(table)} parameters of towers")
+    say(str(folder / "report.html"))

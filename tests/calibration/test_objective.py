@@ -8,7 +8,7 @@ import pytest
 import toy_linear as toy
 
 import toy_bucket as bucket
-from mdpl.calibration.objective import Ledger, Objective
+from mdpl.calibration.objective import Ledger, Objective, Spent
 from mdpl.config_learning import GeneratorConfig
 from mdpl.errors import ModelError, RunError, SiteError
 from mdpl.generator.train import TowerObservations, _pool, full_loss
@@ -85,7 +85,7 @@ def test_the_ledger_counts_runs_and_keeps_the_best():
     assert ledger.history["objective"].tolist() == [ledger.best] * 2
     found = ledger.calibration("toy")
     assert (found.lsm_runs, found.objective) == (24, ledger.best)
-    with pytest.raises(ModelError, match="over the budget"):
+    with pytest.raises(Spent):
         ledger(unit[:1])
 
 

@@ -177,7 +177,7 @@ def test_side_by_side_complexes_are_those_one_by_one():
     assert len(ours) == 60
 
 
-def test_a_broken_gradient_moves_the_start_and_is_counted():
+def test_a_broken_gradient_turns_the_descent_and_is_counted():
     target = toy.objective(noise=3.0)
     ask = gradient(target, broken=lambda u: u[2] <= 0.5)
     found, ledger = run("direct", target, ask=ask)
@@ -187,7 +187,7 @@ def test_a_broken_gradient_moves_the_start_and_is_counted():
     def hopeless(unit):
         return {"objective": np.full(len(unit), np.inf), "gradient": np.full(unit.shape, np.nan)}
 
-    with pytest.raises(ModelError, match="failed at every start"):
+    with pytest.raises(ModelError, match="failed wherever it was asked"):
         run("direct", target, ask=hopeless)
 
 

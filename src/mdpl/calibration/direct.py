@@ -6,11 +6,14 @@ model itself. Only a model that can be differentiated takes part, as the built-i
 
 from __future__ import annotations
 
+import contextlib
+
 import numpy as np
-import optax
+from scipy import optimize
 
 from mdpl.calibration.calibration import Calibration
-from mdpl.calibration.objective import Answers, Ledger, Objective
+from mdpl.calibration.lanes import ask, side_by_side
+from mdpl.calibration.objective import FAILED, Answers, Ledger, Objective, Spent
 from mdpl.errors import ConfigError, ModelError
 from mdpl.lsm.matsiro.model import Matsiro
 from mdpl.sites.site import Site
@@ -47,58 +50,54 @@ def gradient(model: Matsiro, site: Site, objective: Objective, unit: np.ndarray)
     return {"objective": found, "gradient": np.where(np.isfinite(found)[:, None], slope, np.nan)}
 
 
-def descend(
-    ledger: Ledger, *, seed: int, starts: int = 8, learning_rate: float = 0.08
-) -> Calibration:
-    """Adam (Kingma & Ba 2015, arXiv:1412.6980) from several starts at once, with a cosine
-    schedule.
+def descend(ledger: Ledger, *, seed: int, starts: int = 8) -> Calibration:
+    """L-BFGS-B (Byrd et al. 1995, doi:10.1137/0916069) from several starts side by side.
 
-    The first start is the tower's defaults; the others lie around them. Every step is cut off at
-    the bounds of the unit cube. A start whose objective or gradient is not finite goes half way to
-    the best point that any start has found, and begins anew there; the ledger counts it as failed.
+    The first start is the tower's defaults; the others lie around them. A descent that has
+    arrived is followed by another from a new start, until the budget is spent. Bounds are those
+    of the unit cube. Where the objective or its gradient is not finite the line search is told of
+    a wall and steps back; such points are counted as failed by the ledger.
 
     Args:
         ledger: asks for objectives and gradients (see `gradient`), at ``GRADIENT_RUNS`` runs each.
         starts: columns that descend side by side; eight cost hardly more than one.
-        learning_rate: first step, unit cube.
 
     Raises:
         ConfigError: the budget does not allow two steps.
-        ModelError: the land model failed at every start.
+        ModelError: the land model failed wherever it was asked.
     """
-    steps = ledger.left // starts
-    if steps < 2:
+    if ledger.left < 2 * starts:
         raise ConfigError(
             f"direct: expected at least {2 * starts * ledger.runs_each} land-model runs for "
             f"{starts} starts, found {ledger.budget}; raise --lsm-runs"
         )
     default = ledger.objective.default
-    rng = np.random.default_rng(seed)
-    moved = rng.normal(default, SPREAD, (starts - 1, len(default)))
-    unit = np.clip(np.vstack([default, moved]), 0.02, 0.98)
-    unit[0] = default
-    rule = optax.adam(optax.cosine_decay_schedule(learning_rate, steps))
-    state = rule.init(unit)
-    for _ in range(steps):
-        answers = ledger(unit)
-        slope = answers["gradient"]
-        lost = ~(np.isfinite(answers["objective"]) & np.isfinite(slope).all(axis=1))
-        if lost.any():
-            if not np.isfinite(ledger.best):
-                raise ModelError(
-                    f"site {ledger.objective.code}: the land model failed at "
-                    "every start; narrow the bounds under model.ranges"
-                )
-            slope = np.where(lost[:, None], 0.0, slope)
-            unit = np.where(lost[:, None], (unit + ledger.best_unit) / 2, unit)
-            state = _forget(state, lost)
-        change, state = rule.update(slope, state)
-        unit = np.clip(unit + np.asarray(change, dtype=float), 0.0, 1.0)
+    bounds = [(0.0, 1.0)] * len(default)
+
+    def one(number: int) -> None:
+        rng = np.random.default_rng((seed, number))
+        start = default if number == 0 else rng.normal(default, SPREAD)
+        while True:
+            inside = np.clip(start, 0.0, 1.0)
+            optimize.minimize(ask, inside, jac=True, method="L-BFGS-B", bounds=bounds)
+            start = rng.normal(default, SPREAD)
+
+    with contextlib.suppress(Spent):
+        side_by_side(one, range(starts), lambda unit: _walled(ledger, unit))
+    if not np.isfinite(ledger.best):
+        raise ModelError(
+            f"site {ledger.objective.code}: the land model failed wherever it was asked; "
+            "narrow the bounds under model.ranges"
+        )
     return ledger.calibration("direct")
 
 
-def _forget(state: optax.OptState, lost: np.ndarray) -> optax.OptState:
-    """Clear what the optimiser remembers of the lost starts."""
-    adam = state[0]
-    clear = [np.where(lost[:, None], 0.0, moment) for moment in (adam.mu, adam.nu)]
-    return (adam._replace(mu=clear[0], nu=clear[1]), *state[1:])
+def _walled(ledger: Ledger, unit: np.ndarray) -> list[tuple[float, np.ndarray]]:
+    """Objective and gradient by start; a high, flat wall where they are not finite."""
+    answers = ledger(unit)
+    values, slopes = answers["objective"], answers["gradient"]
+    sound = np.isfinite(values) & np.isfinite(slopes).all(axis=1)
+    return [
+        (float(value), slope.copy()) if ok else (FAILED, np.zeros_like(slope))
+        for value, slope, ok in zip(values, slopes, sound, strict=True)
+    ]

@@ -34,6 +34,13 @@ Answers = dict[str, np.ndarray]
 """What a land model told of some parameter sets: ``objective`` (member,), and what else a method
 needs, members first."""
 
+FAILED = 1e6
+"""Objective that searches are told of where the land model failed: worse than any real one."""
+
+
+class Spent(Exception):
+    """The budget of land-model runs does not allow what was asked."""
+
 
 @dataclass(frozen=True)
 class Objective:
@@ -203,9 +210,13 @@ class Ledger:
         return pd.DataFrame(self._rows, columns=["lsm_runs", "objective"])
 
     def __call__(self, unit: np.ndarray) -> Answers:
-        """Objectives (and the rest) of some points of the unit cube, (member, parameter)."""
+        """Objectives (and the rest) of some points of the unit cube, (member, parameter).
+
+        Raises:
+            Spent: they would cost more than is left of the budget.
+        """
         if len(unit) > self.left:
-            raise ModelError(f"site {self.objective.code}: {len(unit)} runs over the budget")
+            raise Spent
         line = self._known[self._calls] if self._calls < len(self._known) else None
         if line is None or not np.array_equal(line["unit"], unit):
             begin = time.monotonic()

@@ -10,18 +10,16 @@ import contextlib
 import io
 import random
 from collections.abc import Callable, Iterator, Sequence
-from threading import Semaphore, Thread, current_thread
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from mdpl.calibration.calibration import Calibration
-from mdpl.calibration.objective import Ledger
+from mdpl.calibration.lanes import ask, side_by_side
+from mdpl.calibration.objective import FAILED, Ledger, Spent
 from mdpl.calibration.optional import library
 from mdpl.errors import ConfigError
-
-FAILED = 1e6
-"""Objective the searches are told where the land model failed: worse than any real one."""
 
 BATCH = 64
 """Most parameter sets asked for at a time."""
@@ -57,8 +55,8 @@ def sce_ua(ledger: Ledger, *, seed: int, complexes: int = 4) -> Calibration:
 
     spotpy asks for one run at a time. Its complexes, however, evolve independently between two
     shuffles: each runs here in a lane of its own until it needs a run, and then all lanes get
-    theirs in one batch. One lane moves at a time, in fixed order, so that the same seed gives the
-    same answer. The budget may end with fewer runs left than there are lanes asking.
+    theirs in one batch (`mdpl.calibration.lanes`). The budget may end with fewer runs left than
+    there are lanes asking.
 
     Args:
         complexes: number of them; the first population has ``complexes * (2 n + 1)`` sets.
@@ -71,16 +69,11 @@ def sce_ua(ledger: Ledger, *, seed: int, complexes: int = 4) -> Calibration:
     first = complexes * (2 * len(ledger.objective.space) + 1)
     _check_budget("sce-ua", ledger, first)
 
-    def ask(points: np.ndarray) -> np.ndarray:
-        if len(points) > ledger.left:
-            raise _Spent
-        return _values(ledger, points)
-
     # spotpy draws from the global generators and talks to the standard output.
-    with _alone(seed), contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(_Spent):
+    with _alone(seed), contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(Spent):
         setup = _setup(spotpy, len(ledger.objective.space))
         search = spotpy.algorithms.sceua(setup, dbformat="ram", save_sim=False, random_state=seed)
-        search.repeat = _SideBySide(search.simulate, ask)
+        search.repeat = _SideBySide(search.simulate, partial(_values, ledger))
         search.sample(10**9, ngs=complexes)
     return ledger.calibration("sce-ua")
 
@@ -91,14 +84,6 @@ def _check_budget(method: str, ledger: Ledger, least: int) -> None:
             f"{method}: expected at least {least} land-model runs, found {ledger.left}; "
             "raise --lsm-runs"
         )
-
-
-class _Spent(Exception):
-    """The budget does not allow another batch."""
-
-
-class _Cancelled(BaseException):
-    """Ends a lane that nobody waits for any more."""
 
 
 def _values(ledger: Ledger, points: np.ndarray) -> np.ndarray:
@@ -128,9 +113,7 @@ def _setup(spotpy: Any, dimensions: int) -> Any:
             return spotpy.parameter.generate(axes)
 
         def simulation(self, point: Sequence[float]) -> list[float]:
-            lane = current_thread()
-            assert isinstance(lane, _Lane)
-            return [lane.ask(np.array(point))]
+            return [float(ask(np.array(point)))]
 
         def evaluation(self) -> list[float]:
             return [0.0]
@@ -141,59 +124,12 @@ def _setup(spotpy: Any, dimensions: int) -> Any:
     return Setup()
 
 
-class _Lane(Thread):
-    """One complex: moves on until it asks for a run, and waits."""
-
-    def __init__(self, work: Callable[[Any], Any], job: Any):
-        super().__init__(daemon=True)
-        self.question: np.ndarray | None = None
-        self.result: Any = None
-        self.error: BaseException | None = None
-        self._work, self._job = work, job
-        self._answer, self._cancelled = 0.0, False
-        self._mine, self._theirs = Semaphore(0), Semaphore(0)
-        self.start()
-
-    def run(self) -> None:
-        self._mine.acquire()
-        try:
-            self.result = self._work(self._job)
-        except BaseException as error:
-            self.error = error
-        finally:
-            self.question = None
-            self._theirs.release()
-
-    def ask(self, point: np.ndarray) -> float:
-        """Hand the turn back with a question; goes on when it is answered."""
-        self.question = point
-        self._theirs.release()
-        self._mine.acquire()
-        if self._cancelled:
-            raise _Cancelled
-        return self._answer
-
-    def move(self, answer: float = 0.0) -> None:
-        """Let the lane go on to its next question or its end."""
-        self._answer = answer
-        self._mine.release()
-        self._theirs.acquire()
-        if self.error is not None:
-            raise self.error
-
-    def cancel(self) -> None:
-        if self.question is not None:
-            self._cancelled = True
-            self._mine.release()
-            self.join()
-
-
 class _SideBySide:
     """In place of spotpy's repeater: the jobs side by side instead of one after the other."""
 
-    def __init__(self, work: Callable[[Any], Any], ask: Callable[[np.ndarray], np.ndarray]):
+    def __init__(self, work: Callable[[Any], Any], answer: Callable[[np.ndarray], np.ndarray]):
         self.phase: str | None = None
-        self._work, self._ask = work, ask
+        self._work, self._answer = work, answer
 
     def start(self) -> None: ...
 
@@ -208,22 +144,11 @@ class _SideBySide:
     def _population(self, jobs: list[tuple[int, np.ndarray]]) -> Iterator[Any]:
         for begin in range(0, len(jobs), BATCH):
             some = jobs[begin : begin + BATCH]
-            values = self._ask(np.stack([point for _, point in some]))
+            values = self._answer(np.stack([point for _, point in some]))
             for (number, point), value in zip(some, values, strict=True):
                 yield number, point, [float(value)]
 
     def _complexes(self, jobs: list[Any]) -> Iterator[Any]:
         # A job holds two arrays that spotpy's complexes share as scratch: each gets its own.
         own = [(i, x, xf, cx.copy(), cf.copy(), about) for i, x, xf, cx, cf, about in jobs]
-        lanes = [_Lane(self._work, job) for job in own]
-        try:
-            for lane in lanes:
-                lane.move()
-            while asking := {lane: lane.question for lane in lanes if lane.question is not None}:
-                values = self._ask(np.stack(list(asking.values())))
-                for lane, value in zip(asking, values, strict=True):
-                    lane.move(float(value))
-        finally:
-            for lane in lanes:
-                lane.cancel()
-        yield from (lane.result for lane in lanes)
+        yield from side_by_side(self._work, own, self._answer)

@@ -26,7 +26,7 @@ from mdpl.evaluation.paired import BLOCK_DAYS, Pairs, Statistic, compare_all, da
 from mdpl.evaluation.published import Output, find_output, read_output, read_table
 from mdpl.evaluation.ranks import PLUMBER, SETS, complete, mean_ranks, ranks
 from mdpl.evaluation.scores import masks, observations, score
-from mdpl.pipeline import Job, open_job
+from mdpl.job import Job, open_job
 from mdpl.progress import Progress
 from mdpl.runs import RunFolder, load_dataset, locked, open_run, save_dataset, writing
 from mdpl.sites.site import Site

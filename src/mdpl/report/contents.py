@@ -34,6 +34,10 @@ EXTRA = {
     "where": ("audit/where.csv", ("site", "task", "by", "part", "rmse_over_sd")),
     "slopes": ("audit/slopes.csv", ("site", "point", "parameter", "lsm", "surrogate")),
     "cosines": ("audit/cosines.csv", ("site", "point", "cosine")),
+    "identifiability": (
+        "experiments/identifiability/table.csv",
+        ("site", "parameter", "sobol", "contraction", "partner", "correlation", "verdict"),
+    ),
     "cloud": ("audit/cloud.csv", ("site", "nearest", "outside", "at_bound")),
 }
 """Optional tables: name -> file and columns."""

@@ -115,6 +115,7 @@ def _tables(contents: Contents) -> dict[str, Table]:
         (surrogate_tables.rounds, contents.extra["rounds"]),
         (surrogate_tables.audit, contents.extra["audit"]),
         (surrogate_tables.cloud, contents.extra["cloud"]),
+        (surrogate_tables.identifiability, contents.extra["identifiability"]),
     ):
         if len(source):
             made.append(make(contents))
@@ -136,6 +137,7 @@ def _pictures(contents: Contents) -> dict[str, list[Picture]]:
         "gains": [figures.gain_bars(contents, flux) for flux in fluxes],
         "taylor": [taylor.diagram(contents, flux) for flux in fluxes],
         "parameters": [parameter_figures.parameters(contents)],
+        "identifiability": [parameter_figures.identifiability(contents)],
         "promised": [figures.promised(contents), about_surrogate.rounds(contents)],
         "audit": [about_surrogate.slopes(contents), about_surrogate.wrong(contents)],
         "recovery": [parameter_figures.recovery(contents)],

@@ -18,6 +18,7 @@ from mdpl.report.style import (
     INK,
     LEARNT,
     NAMED_TOWERS,
+    WIDTH,
     Plot,
     handle,
     number,
@@ -180,4 +181,37 @@ def _bounds_text(axes: Axes, row: int, parameter: pd.Series) -> None:
     style: dict[str, Any] = {"fontsize": 7, "color": FAINT, "va": "center", "transform": trans}
     axes.text(
         1.01, row, f"{_short(parameter['lower'])} to {_short(parameter['upper'])}{unit}", **style
+    )
+
+
+def identifiability(contents: Contents) -> Plot | None:
+    """Contraction of every parameter at every tower, with marks for ties and bounds."""
+    table = contents.extra["identifiability"]
+    if table.empty:
+        return None
+    wide = table.pivot(index="parameter", columns="site", values="contraction")
+    said = table.pivot(index="parameter", columns="site", values="verdict").loc[wide.index]
+    order = wide.mean(axis=1).sort_values(ascending=False).index
+    wide, said = wide.loc[order], said.loc[order]
+    size = (max(WIDTH, 1.8 + 0.42 * wide.shape[1]), 1.3 + 0.24 * len(wide))
+    figure = Figure(figsize=size, layout="constrained")
+    axes = figure.add_subplot()
+    image = axes.imshow(wide, cmap="Greens", vmin=0, vmax=1, aspect="auto")
+    for i, row in enumerate(said.to_numpy()):
+        for j, words in enumerate(row):
+            mark = "|" if words == "at a bound" else "×" if "trades" in str(words) else ""
+            axes.text(j, i, mark, ha="center", va="center", fontsize=8, color=INK)
+    axes.grid(False)
+    axes.set(yticks=range(len(wide)), yticklabels=wide.index)
+    axes.set_xticks(range(wide.shape[1]), wide.columns, rotation=60, ha="right")
+    figure.colorbar(image, ax=axes, label="contraction (1 = fully constrained)")
+    return Plot(
+        "identifiability",
+        figure,
+        "Share by which the calibration data narrow each parameter about its learnt value, against "
+        "the prior: 0 untouched, 1 fully constrained; × trades off with another parameter, | sits "
+        "at a bound. From the surrogate's response of daily means and the variance the learnt "
+        f"parameters leave; calibration period, {contents.basis}; n = {wide.shape[1]} towers.",
+        "Contraction of parameters by tower",
+        wide=True,
     )

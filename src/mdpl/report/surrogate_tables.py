@@ -1,4 +1,4 @@
-"""Tables about the surrogate: rounds of refinement and what an audit found."""
+"""Tables about the surrogate: rounds, what an audit found, and what it says of parameters."""
 
 from __future__ import annotations
 
@@ -41,6 +41,28 @@ def audit(contents: Contents) -> Table:
     heads = ("Never trained on", "Task", "Towers", "R²", "RMSE / SD", "KGE", "R² worst member")
     caption = "Audit of the surrogate against the land model: medians over towers"
     return Table("audit", caption, (*heads, "R² worst tower"), tuple(rows), csv_uri(table))
+
+
+def identifiability(contents: Contents) -> Table:
+    """What the data of each tower say of each parameter."""
+    table = contents.extra["identifiability"]
+    rows = [
+        Row(
+            (
+                text(r["site"], "key"),
+                text(r["parameter"]),
+                num(r["sobol"]),
+                num(r["contraction"]),
+                text(r["partner"]),
+                num(r["correlation"]),
+                text(r["verdict"]),
+            )
+        )
+        for r in table.to_dict("records")
+    ]
+    heads = ("Tower", "Parameter", "Sobol index", "Contraction", "Tied most to", "r", "Verdict")
+    caption = "Which parameters the data constrain, which trade off, which sit at a bound"
+    return Table("identifiability", caption, heads, tuple(rows), csv_uri(table))
 
 
 def cloud(contents: Contents) -> Table:
