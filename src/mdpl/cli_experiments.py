@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from mdpl.cli_tools import progress, resumable, say
+
+if TYPE_CHECKING:
+    from mdpl.progress import Progress
 
 app = typer.Typer(help="Experiments on a finished run.", no_args_is_help=True)
 
@@ -42,7 +45,6 @@ def benchmark(
 
     Given again, it goes on where it stopped.
     """
-    from mdpl import pipeline
     from mdpl.experiments import benchmark as experiment
 
     options = experiment.Options(
@@ -58,7 +60,81 @@ def benchmark(
             say(line)
         shown = progress()
         say(str(experiment.run(bench, shown)))
-        pipeline.run_stage("report", folder, shown)
+        _report(folder, shown)
+
+
+@app.command("single-task")
+def single_task(
+    folder: RunFolderArgument,
+    seed: Annotated[int, typer.Option(min=0, help="of the bootstrap")] = 0,
+) -> None:
+    """Compare the multi-task model with one model a flux (E2).
+
+    Given again, it goes on where it stopped.
+    """
+    from mdpl.experiments import single_task as experiment
+
+    with resumable():
+        opened = experiment.prepare(folder)
+        say(experiment.plan(opened).words())
+        shown = progress()
+        for line in experiment.summary(experiment.run(opened, shown, seed=seed)):
+            say(line)
+        _report(folder, shown)
+
+
+@app.command()
+def transfer(folder: RunFolderArgument) -> None:
+    """Leave each tower out, within its PFT and across all, and give it parameters (E4).
+
+    Given again, it goes on where it stopped.
+    """
+    from mdpl.experiments import transfer as experiment
+
+    with resumable():
+        opened = experiment.prepare(folder)
+        say(experiment.plan(opened).words())
+        for line in experiment.warnings(experiment.foresee(opened)):
+            say(line)
+        shown = progress()
+        for line in experiment.summary(experiment.run(opened, shown)):
+            say(line)
+        _report(folder, shown)
+
+
+@app.command()
+def untargeted(
+    folder: RunFolderArgument,
+    weight: Annotated[
+        list[float] | None,
+        typer.Option(min=0, help="of GPP as a further task; repeatable; default 0 0.1 0.3 1 3"),
+    ] = None,
+    prior: Annotated[
+        list[float] | None,
+        typer.Option(min=0, help="weight of the prior, without GPP; repeatable; default 0.1 0.5"),
+    ] = None,
+) -> None:
+    """Score GPP and NEE nobody learnt from, and learn GPP as a further task (E5).
+
+    Given again, it goes on where it stopped.
+    """
+    from mdpl.experiments import untargeted as experiment
+
+    usual = experiment.Options()
+    options = experiment.Options(tuple(weight or usual.weights), tuple(prior or usual.priors))
+    with resumable():
+        opened = experiment.prepare(folder, options)
+        say(experiment.plan(opened, options).words())
+        shown = progress()
+        for line in experiment.summary(experiment.run(opened, options, shown)):
+            say(line)
+        _report(folder, shown)
+
+
+def _report(folder: Path, shown: Progress) -> None:
+    from mdpl import pipeline
+
+    pipeline.run_stage("report", folder, shown)
     say(str(folder / "report.html"))
 
 

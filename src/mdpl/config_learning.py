@@ -30,8 +30,8 @@ class _Learning(BaseModel):
     balance: Literal["fixed", "uncertainty", "gradnorm"] = Field(
         "fixed", description="how tasks are weighed: by task_weights, or learnt"
     )
-    task_weights: dict[str, Annotated[float, Field(gt=0)]] = Field(
-        {}, description="weights of tasks, such as {Qle: 2}; 1 unless said"
+    task_weights: dict[str, Annotated[float, Field(ge=0)]] = Field(
+        {}, description="weights of tasks, such as {Qle: 2}; 1 unless said, 0 = not learnt from"
     )
     compare_every: int = Field(
         100, ge=0, description="steps between comparisons of the tasks' gradients; 0 = never"

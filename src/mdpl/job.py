@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import xarray as xr
 
 from mdpl.config import Config, SupplyConfig
 from mdpl.ensemble.run import Plan
-from mdpl.errors import ConfigError
+from mdpl.errors import ConfigError, RunError
 from mdpl.evaluation import scores as scoring
 from mdpl.evaluation.periods import split
 from mdpl.evaluation.resolution import Coverage
@@ -19,7 +21,8 @@ from mdpl.lsm.matsiro.mixture import Mixture
 from mdpl.lsm.matsiro.model import Matsiro
 from mdpl.lsm.matsiro.place import SupplyOptions
 from mdpl.lsm.model import ParameterSpace
-from mdpl.runs import RunFolder, load_dataset
+from mdpl.progress import Progress
+from mdpl.runs import RunFolder, load_dataset, save_dataset
 from mdpl.sites.attribute_tables import read_attributes, with_attributes
 from mdpl.sites.catalogue import open_sites
 from mdpl.sites.site import Site
@@ -125,8 +128,11 @@ def simulation_path(folder: RunFolder, model: str, code: str) -> Path:
 
 
 def tensors(job: Job, folder: RunFolder) -> dict[str, SiteTensors]:
-    """What the surrogate sees of each tower, by code; needs the default runs."""
-    names = list(dict.fromkeys((*job.config.tasks, *STATE)))
+    """What the surrogate sees of each tower, by code; needs the default runs.
+
+    Both heat fluxes of the default run are among its inputs, whatever the tasks.
+    """
+    names = list(dict.fromkeys((*job.config.tasks, "Qle", "Qh", *STATE)))
     made = {}
     for site in job.sites:
         reference = load_dataset(simulation_path(folder, "default", site.code))[names]
@@ -137,14 +143,15 @@ def tensors(job: Job, folder: RunFolder) -> dict[str, SiteTensors]:
     return made
 
 
-def score(job: Job, site: Site, name: str, simulation: xr.Dataset) -> pd.DataFrame:
-    """Rows of ``scores.csv`` of one run of a tower."""
-    fluxes = [f for f in JUDGED if f in site.fluxes and f in simulation]
+def score(
+    job: Job, site: Site, name: str, simulation: xr.Dataset, fluxes: Sequence[str] = JUDGED
+) -> pd.DataFrame:
+    """Rows of ``scores.csv`` of one run of a tower, of the fluxes that both have."""
     return scoring.score(
         site,
         name,
         simulation,
-        fluxes,
+        [f for f in fluxes if f in site.fluxes and f in simulation],
         job.config.sites.flux,
         split(site.time),
         job.coverage(),
@@ -160,3 +167,56 @@ def observe(job: Job, site: Site) -> xr.Dataset:
 def made_from(path: Path, parameters: pd.Series) -> bool:
     """Whether a run is there and was made with these parameters."""
     return path.exists() and load_dataset(path).attrs.get("parameters") == parameters.to_json()
+
+
+def by_tower(parameters: pd.DataFrame) -> dict[str, pd.Series]:
+    """Tower -> values by parameter, of a ``parameters.csv``."""
+    return {
+        str(code): own.set_index("parameter")["value"] for code, own in parameters.groupby("site")
+    }
+
+
+def simulate_learnt(
+    job: Job,
+    learnt: Mapping[str, pd.Series],
+    where: Callable[[str], Path],
+    progress: Progress,
+    counts: dict[str, int],
+) -> None:
+    """Run the land model at learnt parameters, where such a run is not there yet.
+
+    Args:
+        learnt: tower -> values by parameter.
+        where: tower -> file of its run.
+        counts: gets a ``lsm_runs`` more for each run made.
+
+    Raises:
+        RunError: a run is not finite.
+    """
+    todo = [
+        s for s in job.sites if s.code in learnt and not made_from(where(s.code), learnt[s.code])
+    ]
+    values = [
+        job.model.parameters.complete(
+            tuple(learnt[s.code].index), learnt[s.code].to_numpy(), s.attributes
+        )
+        for s in todo
+    ]
+    with progress.task("land model at the learnt parameters", len(todo)) as task:
+        for site, simulated in zip(todo, job.model.simulate_each(todo, values), strict=True):
+            _check_learnt(simulated, site, learnt[site.code])
+            told = simulated.assign_attrs(parameters=learnt[site.code].to_json())
+            save_dataset(told, where(site.code))
+            counts["lsm_runs"] += 1
+            task.advance(1)
+
+
+def _check_learnt(dataset: xr.Dataset, site: Site, parameters: pd.Series) -> None:
+    for flux in ("Qle", "Qh"):
+        bad = ~np.isfinite(dataset[flux].values)
+        if bad.any():
+            shown = ", ".join(f"{name} {value:.4g}" for name, value in parameters.items())
+            raise RunError(
+                f"{site.code}: the land model gave no finite {flux} at {site.time[bad.argmax()]} "
+                f"with the learnt parameters ({shown}); narrow their bounds under model.ranges"
+            )

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import xarray as xr
 
 from mdpl import rounds
 from mdpl.config import Config
@@ -19,7 +18,17 @@ from mdpl.ensemble.run import run_ensemble
 from mdpl.ensemble.store import EnsembleStore
 from mdpl.errors import RunError
 from mdpl.evaluation import scores as scoring
-from mdpl.job import JUDGED, Job, made_from, observe, open_job, score, simulation_path, tensors
+from mdpl.job import (
+    JUDGED,
+    Job,
+    by_tower,
+    observe,
+    open_job,
+    score,
+    simulate_learnt,
+    simulation_path,
+    tensors,
+)
 from mdpl.memory import give_back
 from mdpl.progress import Progress
 from mdpl.report import page
@@ -124,27 +133,10 @@ def _calibrate(job: Job, folder: RunFolder, progress: Progress, counts: dict[str
 
 
 def _evaluate(job: Job, folder: RunFolder, progress: Progress, counts: dict[str, int]) -> None:
-    table = pd.read_csv(folder / "parameters.csv")
-    learnt = {str(c): t.set_index("parameter")["value"] for c, t in table.groupby("site")}
-    todo = [
-        s
-        for s in job.sites
-        if s.code in learnt
-        and not made_from(simulation_path(folder, "mdpl", s.code), learnt[s.code])
-    ]
-    values = [
-        job.model.parameters.complete(
-            tuple(learnt[s.code].index), learnt[s.code].to_numpy(), s.attributes
-        )
-        for s in todo
-    ]
-    with progress.task("land model at the learnt parameters", len(todo)) as task:
-        for site, simulated in zip(todo, job.model.simulate_each(todo, values), strict=True):
-            _check_learnt(simulated, site, learnt[site.code])
-            told = simulated.assign_attrs(parameters=learnt[site.code].to_json())
-            save_dataset(told, simulation_path(folder, "mdpl", site.code))
-            counts["lsm_runs"] += 1
-            task.advance(1)
+    learnt = by_tower(pd.read_csv(folder / "parameters.csv"))
+    simulate_learnt(
+        job, learnt, lambda code: simulation_path(folder, "mdpl", code), progress, counts
+    )
     tables = [
         score(job, site, name, load_dataset(simulation_path(folder, name, site.code)))
         for site in job.sites
@@ -170,17 +162,6 @@ STAGES: dict[str, Callable[[Job, RunFolder, Progress, dict[str, int]], None]] = 
     "report": _report,
 }
 """Stage name -> what does it, in order."""
-
-
-def _check_learnt(dataset: xr.Dataset, site: Site, parameters: pd.Series) -> None:
-    for flux in ("Qle", "Qh"):
-        bad = ~np.isfinite(dataset[flux].values)
-        if bad.any():
-            shown = ", ".join(f"{name} {value:.4g}" for name, value in parameters.items())
-            raise RunError(
-                f"{site.code}: the land model gave no finite {flux} at {site.time[bad.argmax()]} "
-                f"with the learnt parameters ({shown}); narrow their bounds under model.ranges"
-            )
 
 
 def _describe_sites(job: Job) -> str:

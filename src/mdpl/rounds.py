@@ -71,7 +71,7 @@ def learn(
         surrogate,
         job.space,
         job.sites,
-        [_observed(job, folder, site, seen[site.code]) for site in job.training],
+        [observed_at(job, folder, site, seen[site.code]) for site in job.training],
         job.config.generator,
         here / "generator",
         progress,
@@ -84,6 +84,19 @@ def learn(
     folder.write(f"rounds/{number}/parameters.csv", found.table().to_csv(index=False))
     folder.write(f"rounds/{number}/promised.csv", pd.concat(rows).to_csv(index=False))
     return found
+
+
+def observed_at(job: Job, folder: RunFolder, site: Site, seen: SiteTensors) -> TowerObservations:
+    """What the generator may learn of a tower: measured steps of its calibration period.
+
+    Fluxes the tower does not measure are left out.
+    """
+    observed = load_dataset(folder / f"observations/{site.code}.nc")
+    inside = scoring.masks(observed)["calibration"]
+    tasks = [str(task) for task in job.config.tasks if task in observed]
+    counts = {task: (observed[f"{task}_measured"].values > 0) & inside for task in tasks}
+    fluxes = {task: observed[task].values for task in tasks}
+    return TowerObservations(seen, describe(site), fluxes, counts)
 
 
 def learnt_units(job: Job, where: Path) -> dict[str, np.ndarray]:
@@ -154,16 +167,6 @@ def gaps(number: int, promised: pd.DataFrame, delivered: pd.DataFrame) -> pd.Dat
     both = both.rename(columns={"rmse_promised": "promised", "rmse_delivered": "delivered"})
     both["gap"] = (both["promised"] - both["delivered"]).abs() / both["delivered"]
     return both.assign(round=number)[list(COLUMNS)]
-
-
-def _observed(job: Job, folder: RunFolder, site: Site, seen: SiteTensors) -> TowerObservations:
-    """What the generator may learn of a tower: measured steps of its calibration period."""
-    observed = load_dataset(folder / f"observations/{site.code}.nc")
-    inside = scoring.masks(observed)["calibration"]
-    tasks = [str(task) for task in job.config.tasks]
-    counts = {task: (observed[f"{task}_measured"].values > 0) & inside for task in tasks}
-    fluxes = {task: observed[task].values for task in tasks}
-    return TowerObservations(seen, describe(site), fluxes, counts)
 
 
 def _native_rmse(job: Job, site: Site, series: np.ndarray, tasks: Sequence[str]) -> pd.DataFrame:

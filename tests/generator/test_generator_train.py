@@ -14,6 +14,7 @@ from mdpl.generator.network import Generator, fit_encoder
 from mdpl.generator.train import (
     TowerObservations,
     _pool,
+    _present,
     full_loss,
     loss_of_generator,
     train,
@@ -216,3 +217,23 @@ def test_hidden_parameters_come_back_at_towers_never_seen():
             for u in (unit, start)
         ]
         assert errors[0] < 0.4 * errors[1], "judged by the land model itself"
+
+
+def test_a_tower_without_a_flux_is_no_tower_without_error(rough):
+    """What counts of Qh is the mean over the towers that measure it, in full and in a batch."""
+    both, other = (observations(s, a, 20) for s, a in ((0, 0.1), (1, 0.9)))
+    silent = replace(other, observed={"Qle": other.observed["Qle"]})
+    config = GeneratorConfig(**{**SHORT, "task_weights": {"Qle": 0.0}, "days_per_batch": 20})
+    losses = []
+    for towers in ([both], [both, silent], [both, other]):
+        made, features = fresh(rough, towers)
+        pools = _present([_pool(rough, t) for t in towers])
+        batch, _ = drawer(pools, config, 1)(0)
+        _, parts = loss_of_generator(made, rough, features, batch, config)
+        drawn = float(parts[:, 1].sum()) / len(towers)
+        losses.append((full_loss(made, rough, towers, pools, config), drawn))
+    alone, beside, measured = np.array(losses)
+    assert beside[0] == pytest.approx(alone[0], rel=1e-6)
+    assert beside[1] == pytest.approx(alone[1], rel=0.3)  # other steps are drawn
+    assert measured[0] != pytest.approx(alone[0], rel=1e-3)
+    assert np.isfinite(train(rough, [both, silent], config)[1]["loss"]).all()

@@ -65,6 +65,8 @@ def test_all_sections_and_figures_are_there(page):
     sections = ["towers", "scores", "taylor", "worse", "parameters", "surrogate", "recovery"]
     for section in [*sections, "series", "ran", "definitions"]:
         assert section in page.ids, section
+    for experiment in ("beside", "single-task", "transfer", "untargeted"):
+        assert experiment not in page.ids, experiment
     for flux in ("Qle", "Qh"):
         assert {f"figure-gain_{flux}", f"figure-taylor_{flux}"} <= set(page.ids)
     for kind in ("monthly", "diurnal", "scatter"):

@@ -6,9 +6,9 @@ The objective is the paper's Eq. 2. With the generator :math:`g_z` (weights z), 
 .. math:: J(z) = \frac{1}{ST} \sum_{s,k} \frac{\overline{(f_k(X_s, g_z(A_s)) - y_{sk})^2}}
           {\mathrm{var}(y_{sk})} + w \, \overline{\left(\frac{g_z(A_s) - u_s}{b}\right)^2}
 
-where k runs over the T fluxes, bars are means over measured steps (first term) and over towers
-and parameters (second), :math:`u_s` is the tower's default in the unit cube, b the prior width
-and w its weight.
+where k runs over the T fluxes, S is the number of towers that measure flux k, bars are means over
+measured steps (first term) and over towers and parameters (second), :math:`u_s` is the tower's
+default in the unit cube, b the prior width and w its weight.
 
 How the gradient reaches g_z: the chain rule gives
 :math:`\partial J/\partial z = \sum_s (\partial J/\partial f_s) (\partial f_s/\partial u)
@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -113,7 +113,7 @@ def train(
     codes = [tower.tensors.code for tower in towers]
     encoder = fit_encoder(codes, [t.known for t in towers], config.kind)
     start = Generator(config, encoder, surrogate.parameter_names, key=jax.random.key(config.seed))
-    pools = [_pool(surrogate, tower) for tower in towers]
+    pools = _present([_pool(surrogate, tower) for tower in towers])
     features = jnp.stack([jnp.asarray(encoder(t.tensors.code, t.known)) for t in towers])
 
     def generator(weights: Any) -> Generator:
@@ -203,6 +203,13 @@ def _pool(surrogate: Surrogate, tower: TowerObservations) -> Pool:
         members=np.array([0]),
         importance=scale**2 / np.maximum(variance, floor),
     )
+
+
+def _present(pools: Sequence[Pool]) -> list[Pool]:
+    """A flux counts by the towers that measure it: the others are no towers without error."""
+    measure = np.array([pool.importance > 0 for pool in pools])
+    share = np.maximum(measure.mean(axis=0), 1 / len(pools))
+    return [replace(pool, importance=pool.importance / share) for pool in pools]
 
 
 def _fingerprint(

@@ -15,6 +15,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from mdpl import __version__
 from mdpl.errors import RunError
 from mdpl.report import benchmark_figures as beside
+from mdpl.report import experiment_figures as experiments
 from mdpl.report import figures, parameter_figures, series, surrogate_tables, tables, taylor
 from mdpl.report import surrogate_figures as about_surrogate
 from mdpl.report.cells import Table
@@ -123,6 +124,8 @@ def _tables(contents: Contents) -> dict[str, Table]:
         made.append(beside.median_table(contents, others))
         more = beside.record_table(contents, others), beside.daily_table(contents, others)
         made += [table for table in more if table]
+    for name, found in experiments.read(contents.folder).items():
+        made += experiments.tables(name, found)
     return {table.name: table for table in (*made, tables.definitions())}
 
 
@@ -140,6 +143,8 @@ def _pictures(contents: Contents) -> dict[str, list[Picture]]:
         "recovery": [parameter_figures.recovery(contents)],
         "beside": _beside(contents),
     }
+    for name, found in experiments.read(contents.folder).items():
+        drawn[name.replace("-", "_")] = experiments.plots(contents, name, found)
     return {
         section: [_picture(contents, plot, pdf=True) for plot in plots if plot]
         for section, plots in drawn.items()

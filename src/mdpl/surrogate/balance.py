@@ -25,6 +25,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from mdpl.errors import ConfigError
+
 ASYMMETRY = 1.5
 """Strength of the pull towards tasks that lag (Chen et al. 2018, alpha in their section 4)."""
 _PACE = 0.3
@@ -49,8 +51,16 @@ class Balance:
 
 
 def balance(kind: Any, given: Mapping[str, float], tasks: Sequence[str], every: int) -> Balance:
-    """Settings of one training; tasks without a given weight have weight one."""
+    """Settings of one training; tasks without a given weight have weight one.
+
+    Raises:
+        ConfigError: no task has any weight.
+    """
     weights = np.array([float(given.get(task, 1.0)) for task in tasks])
+    if not weights.any():
+        raise ConfigError(
+            f"task_weights: every task ({', '.join(tasks)}) has weight 0; give one a weight"
+        )
     if kind == "gradnorm":
         every = every or 50
     return Balance(kind, weights / weights.mean(), every if len(tasks) > 1 else 0)

@@ -1,0 +1,291 @@
+"""E2, E4 and E5 on a small finished run: counted, resumable, blind to the tower left out."""
+
+import json
+import shutil
+from contextlib import contextmanager
+
+import netCDF4
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+from typer.testing import CliRunner
+
+from mdpl import pipeline
+from mdpl.cli import app
+from mdpl.config import Config, EnsembleConfig, ModelConfig, RefineConfig, SitesConfig
+from mdpl.config_learning import DayBlockConfig, GeneratorConfig
+from mdpl.errors import ConfigError, RunError
+from mdpl.experiments import single_task, transfer, untargeted, virtual_study
+from mdpl.experiments.learning import open_experiment
+from mdpl.progress import SilentProgress
+from mdpl.surrogate.store import load_surrogate
+
+STUDY = virtual_study.Study(trained=3, unseen=0, days=24, seed=3)
+FIRST, SECOND, LAST = STUDY.codes
+QUICK = {"steps": 6, "days_per_batch": 10, "checkpoint_every": 2}
+OPTIONS = untargeted.Options(weights=(1.0,), priors=())
+
+
+def measure_gpp(towers, code):
+    """Give a tower a GPP that follows the sun."""
+    with netCDF4.Dataset(next(towers.glob(f"{code}*_Met.nc"))) as file:
+        sun = file["SWdown"][:]
+    with netCDF4.Dataset(next(towers.glob(f"{code}*_Flux.nc")), "a") as file:
+        for name, values in (("GPP", 0.03 * sun), ("GPP_qc", 0 * sun)):
+            variable = file.createVariable(name, "f8", ("time", "y", "x"), fill_value=-9999)
+            variable.units = "umol m-2 s-1" if name == "GPP" else "-"
+            variable[:] = values
+
+
+def of_class(towers, code, igbp):
+    """Give a tower another kind of vegetation."""
+    for kind in ("Met", "Flux"):
+        with netCDF4.Dataset(next(towers.glob(f"{code}*_{kind}.nc")), "a") as file:
+            file["IGBP_veg_short"][...] = igbp
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """Three towers, the first and the last of one class; the last does not measure GPP."""
+    folder = tmp_path_factory.mktemp("study")
+    virtual_study.make(folder, STUDY, SilentProgress())
+    for code in (FIRST, SECOND):
+        measure_gpp(folder / "towers", code)
+    for code, igbp in ((FIRST, "GRA"), (SECOND, "ENF"), (LAST, "GRA")):
+        of_class(folder / "towers", code, igbp)
+    config = Config(
+        sites=SitesConfig(folder=folder / "towers"),
+        model=ModelConfig(default_cycles=1, member_cycles=0),
+        ensemble=EnsembleConfig(members=8),
+        surrogate=DayBlockConfig(hidden=6, width=8, tower=4, **QUICK),
+        generator=GeneratorConfig(evaluate_every=3, **QUICK),
+        refine=RefineConfig(rounds=1, members=4, steps=4, tolerance=1e-6),
+    )
+    pipeline.run(config, folder / "run", SilentProgress(), report=False)
+    return folder / "run"
+
+
+def cost(path, name):
+    stages = json.loads((path / f"experiments/{name}/cost.json").read_text()).values()
+    return tuple(sum(s[what] for s in stages) for what in ("models_trained", "lsm_runs"))
+
+
+@pytest.fixture(scope="module")
+def single(run):
+    experiment = single_task.prepare(run)
+    said = single_task.plan(experiment).left()
+    single_task.run(experiment, SilentProgress())
+    assert cost(run, "single-task") == said == (4, 3 * 3)
+    assert single_task.plan(experiment).left() == (0, 0)
+    return experiment
+
+
+@pytest.fixture(scope="module")
+def transferred(run, single):
+    experiment = transfer.prepare(run)
+    lessons = transfer.lessons(experiment)
+    assert [one.site.code for one in lessons if one.scope == "class"] == [FIRST, LAST]
+    said = transfer.plan(experiment).left()
+    transfer.run(experiment, SilentProgress())
+    # The runs at the first parameters are there: the experiment before made them.
+    assert cost(run, "transfer") == said == (len(lessons), len(lessons))
+    return experiment
+
+
+@pytest.fixture(scope="module")
+def reverse(run):
+    experiment = untargeted.prepare(run, OPTIONS)
+    said = untargeted.plan(experiment, OPTIONS).left()
+    untargeted.run(experiment, OPTIONS, SilentProgress())
+    assert cost(run, "untargeted") == said == (1 + 2, 2 * 3)
+    return experiment
+
+
+def test_a_single_task_model_knows_one_task_and_had_the_same_budget(run, single):
+    multi = load_surrogate(run / "surrogate/surrogate.eqx")
+    for task in ("Qle", "Qh"):
+        alone = load_surrogate(single.surrogate(single_task.label(task)))
+        assert alone.tasks == (task,)
+        assert set(alone.dynamic_names) == set(multi.dynamic_names)
+        for what in ("surrogate", "generator"):
+            own = pd.read_csv(single.place / f"dpl-{task}/{what}/history.csv")
+            where = run / ("surrogate" if what == "surrogate" else "rounds/0/generator")
+            assert len(own) == len(pd.read_csv(where / "history.csv"))
+            assert ({"Qle", "Qh"} & set(own.columns)) == {task}
+    assert (run / "rounds/0/parameters.csv").read_text() != (run / "parameters.csv").read_text()
+
+
+def test_the_multi_task_model_is_that_of_the_first_learning(run, single):
+    table = pd.read_csv(run / "rounds/0/parameters.csv").query("site == @FIRST")
+    told = xr.open_dataset(single.first(FIRST)).attrs["parameters"]
+    expected = table.set_index("parameter")["value"].to_dict()
+    assert json.loads(told) == pytest.approx(expected)
+    rounds = pd.read_csv(run / "rounds.csv")
+    rounds = rounds[(rounds["round"] == 0) & (rounds["site"] == FIRST)]
+    scores = pd.read_csv(single.place / "scores.csv").query(
+        "model == 'multi-task' and metric == 'rmse' and resolution == 'native'"
+    )
+    both = rounds.merge(scores, on=["site", "flux", "period"])
+    assert len(both) == 6
+    np.testing.assert_allclose(both["delivered"], both["value"], rtol=1e-4)
+
+
+def test_paired_differences_are_those_of_the_scores(single):
+    paired = pd.read_csv(single.place / "paired.csv")
+    assert {"native", "daily"} <= set(paired["resolution"])
+    scores = pd.read_csv(single.place / "scores.csv").query(
+        "metric == 'rmse' and period == 'validation' and n > 0"
+    )
+    keys = ["flux", "resolution", "site"]
+    wide = scores.pivot(index=keys, columns="model", values="value")
+    for row in paired[paired["site"] != "all"].to_dict("records"):
+        own = wide.loc[tuple(row[k] for k in keys)]
+        assert row["value"] == pytest.approx(own["multi-task"])
+        assert row["difference"] == pytest.approx(own["multi-task"] - own[row["reference"]])
+    assert (paired["low"] <= paired["high"]).all()
+
+
+def test_the_tower_left_out_does_not_tell_its_own_parameters(run, transferred, tmp_path):
+    """Spoil its observations: what it is given stays bit for bit, what it teaches moves."""
+    spoilt = tmp_path / "run"
+    shutil.copytree(run, spoilt)
+    shutil.rmtree(spoilt / "experiments/transfer")
+    path = spoilt / f"observations/{FIRST}.nc"
+    observed = xr.load_dataset(path)
+    observed["Qle"] = 3.0 * observed["Qle"] + 50.0
+    observed.to_netcdf(path)
+    again = transfer.prepare(spoilt)
+    transfer.run(again, SilentProgress())
+    for one in transfer.lessons(again):
+        before, after = (e.parameters(one.label).read_text() for e in (transferred, again))
+        taught = FIRST in {s.code for s in one.teachers}
+        assert (before == after) == (not taught), one.label
+    warned = [(e.place / "warnings.csv").read_text() for e in (transferred, again)]
+    assert warned[0] == warned[1]
+
+
+def test_a_tower_beyond_the_others_is_foreseen(transferred):
+    foreseen = transfer.foresee(transferred)
+    job = transferred.job
+    wet = {s.code: float(s.attributes["aridity"]) for s in job.training}
+    driest = max(wet, key=wet.get)
+    row = foreseen.query("scope == 'across' and site == @driest").iloc[0]
+    spread = np.log([wet[c] for c in wet if c != driest])
+    beyond = (np.log(wet[driest]) - spread.max()) / spread.std()
+    assert ("aridity" in row["outside"]) == (beyond > transfer.MARGIN)
+    assert foreseen["trusted"].equals(foreseen["outside"] == "")
+    assert any(f"{driest}: outside" in line for line in transfer.warnings(foreseen))
+    verdicts = pd.read_csv(transferred.place / "verdicts.csv")
+    assert (verdicts["right"] == (verdicts["good"] == verdicts["trusted"])).all()
+
+
+def test_what_is_kept_is_the_ratio_of_the_gains():
+    rows = [
+        ("A", "ENF", model, "Qle", "native", "validation", metric, value, 9)
+        for model, rmse in (("default", 40.0), ("own", 30.0), ("across", 35.0), ("class", 44.0))
+        for metric, value in (("rmse", rmse), ("r", 0.5), ("kge", rmse / 100))
+    ]
+    columns = ["site", "pft", "model", "flux", "resolution", "period", "metric", "value", "n"]
+    table = transfer.compare(pd.DataFrame(rows, columns=columns)).set_index("scope")
+    assert table["kept"].to_dict() == pytest.approx({"across": 0.5, "class": -0.4})
+    assert table.loc["across", "kge_transferred"] == 0.35
+    shares = transfer.by_pft(table.reset_index()).set_index(["pft", "scope"])
+    assert shares.loc[("ENF", "class"), "worse"] == 1
+    foreseen = pd.DataFrame(
+        {"site": "A", "scope": ["across", "class"], "trusted": [True, True], "outside": ""}
+    )
+    verdicts = transfer.verdicts(foreseen, table.reset_index())
+    assert list(verdicts["good"]) == [True, False] and list(verdicts["right"]) == [True, False]
+
+
+def test_gpp_is_learnt_where_it_is_measured_and_every_tower_is_judged(run, reverse):
+    found = pd.read_csv(reverse.place / "front.csv")
+    assert list(found["model"].unique()) == ["gpp-0-prior-0.02", "gpp-1-prior-0.02"]
+    assert found.groupby("flux")["towers"].max().to_dict() == {"GPP": 2, "Qh": 3, "Qle": 3}
+    assert load_surrogate(reverse.surrogate(untargeted.SURROGATE)).tasks == ("Qle", "Qh", "GPP")
+    assert (found.loc[found["weight"] == 0, "loss"] == 0).all()
+    with_gpp = pd.read_csv(reverse.parameters("gpp-1-prior-0.02"))
+    without = pd.read_csv(reverse.parameters("gpp-0-prior-0.02"))
+    assert not np.allclose(with_gpp["value"], without["value"])
+
+
+def test_the_grid_has_every_weight_at_the_prior_of_the_run_and_every_prior_without_gpp():
+    points = untargeted.Options((0.3, 0.0), (0.02, 0.5)).points(GeneratorConfig())
+    assert [(p.weight, p.prior) for p in points] == [(0.0, 0.02), (0.3, 0.02), (0.0, 0.5)]
+    config = points[1].config(GeneratorConfig(task_weights={"Qle": 2}, balance="uncertainty"))
+    assert config.task_weights == {"Qle": 2, "GPP": 0.3} and config.balance == "fixed"
+
+
+def test_the_front_is_what_nothing_else_beats():
+    goals = np.array([[0.0, 3.0], [1.0, 2.0], [1.0, 1.0], [2.0, 0.0], [2.0, 0.0], [-1.0, 3.0]])
+    found = untargeted.undominated(goals)
+    assert list(found) == [True, True, False, True, True, False]
+
+
+class Cut:
+    """Interrupts at the given step of a piece of work, the first time it is met."""
+
+    def __init__(self, description, at):
+        self.description, self.at = description, at
+
+    def stage(self, name):
+        pass
+
+    @contextmanager
+    def task(self, description, total):
+        done = 0
+
+        class Bar:
+            def advance(_, n):
+                nonlocal done
+                done += n
+                if description == self.description and done >= self.at:
+                    raise KeyboardInterrupt
+
+            def note(_, text):
+                pass
+
+        yield Bar()
+
+
+def test_cut_and_taken_up_equals_uncut(run, reverse, tmp_path):
+    folder = tmp_path / "run"
+    shutil.copytree(run, folder)
+    shutil.rmtree(folder / "experiments/untargeted")
+    for piece, at in (
+        ("surrogate", 4),
+        ("generator", 5),
+        ("land model at the learnt parameters", 3),
+    ):
+        with pytest.raises(KeyboardInterrupt):
+            untargeted.run(untargeted.prepare(folder, OPTIONS), OPTIONS, Cut(piece, at))
+    untargeted.run(untargeted.prepare(folder, OPTIONS), OPTIONS, SilentProgress())
+    for name in ("front.csv", "scores.csv", "gpp-1-prior-0.02/parameters.csv"):
+        whole, cut = (p / f"experiments/untargeted/{name}" for p in (run, folder))
+        assert whole.read_text() == cut.read_text(), name
+    assert cost(folder, "untargeted") == cost(run, "untargeted")
+
+
+def test_runs_that_cannot_serve_are_refused(run, tmp_path):
+    with pytest.raises(RunError, match="not a run folder"):
+        single_task.prepare(tmp_path)
+    with pytest.raises(ConfigError, match="zero or more"):
+        untargeted.prepare(run, untargeted.Options(weights=(-1.0,)))
+    folder = tmp_path / "run"
+    shutil.copytree(run, folder, ignore=shutil.ignore_patterns("experiments"))
+    place = folder / "experiments/transfer"
+    place.mkdir(parents=True)
+    (place / "made_from").write_text("another learning")
+    with pytest.raises(RunError, match="before this run learnt anew"):
+        open_experiment(folder, "transfer")
+
+
+def test_commands_speak_and_the_page_shows_what_was_made(run, single, transferred, reverse):
+    answer = CliRunner().invoke(app, ["experiment", "transfer", str(run)])
+    assert answer.exit_code == 0, answer.output
+    assert "will train 0 models and make 0 land-model runs" in answer.output
+    assert "share kept" in answer.output
+    text = (run / "report.html").read_text()
+    for name in ("single-task", "transfer", "untargeted"):
+        assert f'id="{name}"' in text and f'href="#{name}"' in text
