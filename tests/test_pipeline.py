@@ -106,8 +106,8 @@ def test_rounds_say_what_was_promised_and_what_came_of_it(whole):
     last = rounds[rounds["round"] == 1].merge(scores, on=["site", "flux", "period"])
     assert len(last) == 3 * 2 * 3
     np.testing.assert_allclose(last["delivered"], last["value"])
-    first = EnsembleStore(whole / "rounds/1/ensemble.zarr").site("VT-00")
-    again = pd.read_csv(whole / "rounds/0/parameters.csv").query("site == 'VT-00'")
+    first = EnsembleStore(whole / "rounds/1/ensemble.zarr").site("VT-01")
+    again = pd.read_csv(whole / "rounds/0/parameters.csv").query("site == 'VT-01'")
     assert first.unit.shape == (4, len(again))
 
 

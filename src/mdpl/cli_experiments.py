@@ -145,14 +145,12 @@ def identifiability(
     seed: Annotated[int, typer.Option(min=0, help="of the design")] = 0,
 ) -> None:
     """Say which parameters the data of each tower constrain, and which trade off."""
-    from mdpl import pipeline
     from mdpl.experiments import identifiability as experiment
 
     say("will train no models and make no land-model runs: the surrogate is asked")
     with resumable():
         shown = progress()
         table = experiment.run(folder, shown, samples, seed)
-        pipeline.run_stage("report", folder, shown)
-    for name, count in table["verdict"].str.split(" with ").str[0].value_counts().items():
-        say(f"{name}: {count} of {len(table)} parameters of towers")
-    say(str(folder / "report.html"))
+        for name, count in table["verdict"].str.split(" with ").str[0].value_counts().items():
+            say(f"{name}: {count} of {len(table)} parameters of towers")
+        _report(folder, shown)
