@@ -20,8 +20,9 @@ from mdpl.lsm.matsiro.constants import RHO_WATER, SOIL_INTERFACE, SOIL_THICKNESS
 from mdpl.lsm.matsiro.forcing import prepare
 from mdpl.lsm.matsiro.mixture import Mixture
 from mdpl.lsm.matsiro.parameters import PARAMETERS, RECOMMENDED
-from mdpl.lsm.matsiro.place import Place, SupplyOptions, build, place, stack
+from mdpl.lsm.matsiro.place import Place, SupplyOptions, build, place
 from mdpl.lsm.matsiro.state import Forcing, State
+from mdpl.lsm.matsiro.together import Together, first_year
 from mdpl.lsm.model import ParameterSpace
 from mdpl.sites.site import Site
 
@@ -129,7 +130,7 @@ class Matsiro:
         """State of one parameter set before its record: equilibrium and `member_cycles` years."""
         where = self._place(site)
         column = build(jnp.asarray(self._values(site, values)), where)
-        year = _first_year(prepare(site, float(where.reference_height)), site)
+        year = first_year(prepare(site, float(where.reference_height)), site)
         state = self.spinup(site).state
         dt = np.array([site.step_seconds])
         for _ in range(self.member_cycles):
@@ -286,7 +287,7 @@ class Matsiro:
             values,
             where,
             self._equilibria[_key(site)].state,
-            [_first_year(record, site)] * self.member_cycles,
+            [first_year(record, site)] * self.member_cycles,
             record,
             site.step_seconds,
             names,
@@ -334,7 +335,7 @@ class Matsiro:
         state = jax.tree.map(
             lambda a: jnp.repeat(a, len(values), axis=-1), self._equilibria[_key(site)].state
         )
-        year = _first_year(record, site)
+        year = first_year(record, site)
         for _ in range(self.member_cycles):
             state, _ = engine.run(column, state, year, dt, (), self.newton_steps)
         return engine.run(column, state, record, dt, names, self.newton_steps)[1]
@@ -342,7 +343,7 @@ class Matsiro:
     def _side_by_side(
         self, sites: Sequence[Site], values: np.ndarray, names: tuple[str, ...]
     ) -> list[xr.Dataset]:
-        together = _Together(sites, values, [self._place(s) for s in sites])
+        together = Together(sites, values, [self._place(s) for s in sites])
         states = [self._equilibria[_key(s)].state for s in sites]
         state = jax.tree.map(lambda *a: jnp.concatenate(a, axis=-1), *states)
         for _ in range(self.member_cycles):
@@ -360,7 +361,7 @@ class Matsiro:
 
     def _equilibrate(self, sites: Sequence[Site]) -> None:
         values = np.stack([PARAMETERS.defaults(s.attributes) for s in sites])
-        together = _Together(sites, values, [self._place(s) for s in sites])
+        together = Together(sites, values, [self._place(s) for s in sites])
         warm = np.array([float(s.forcing["Tair"].mean()) for s in sites])
         co2 = np.array(
             [float((s.forcing["CO2air"] * s.forcing["Psurf"]).mean()) * 1e-6 for s in sites]
@@ -417,27 +418,5 @@ def _changes(before: State, after: State) -> tuple[np.ndarray, np.ndarray]:
     return np.abs(gain), heat
 
 
-class _Together:
-    """Several towers as the columns of one batch, shorter records padded at their end."""
-
-    def __init__(self, sites: Sequence[Site], values: np.ndarray, places: Sequence[Place]):
-        own = [prepare(s, float(p.reference_height)) for s, p in zip(sites, places, strict=True)]
-        self.column = build(jnp.asarray(values), stack(places))
-        self.records = _stack(own)
-        self.years = _stack([_first_year(r, s) for r, s in zip(own, sites, strict=True)])
-        self.dt = np.array([s.step_seconds for s in sites])
-
-
-def _stack(records: Sequence[Forcing]) -> Forcing:
-    longest = max(r.Tair.shape[0] for r in records)
-    padded = [engine.pad_time(r, longest) for r in records]
-    return Forcing(*(np.concatenate(a, axis=1) for a in zip(*padded, strict=True)))
-
-
 def _key(site: Site) -> tuple:
     return (site.code, str(site.time[0]), len(site.time), float(site.forcing["Tair"].sum()))
-
-
-def _first_year(record: Forcing, site: Site) -> Forcing:
-    steps = min(len(site.time), 365 * site.steps_per_day)
-    return Forcing(*(a[:steps].copy() for a in record))
