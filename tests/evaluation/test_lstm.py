@@ -121,6 +121,9 @@ def test_cut_and_resumed_is_the_same_training(towers, tmp_path):
                     if len(done) == 8:
                         raise KeyboardInterrupt
 
+                def note(self, text):
+                    pass
+
             yield Bar()
 
     with pytest.raises(KeyboardInterrupt):
