@@ -1,12 +1,11 @@
 """The main job on small virtual towers: whole, cut at every stage, and refused."""
 
-from contextlib import contextmanager
-
 import netCDF4
 import numpy as np
 import pandas as pd
 import pytest
 
+from interruption import Cut
 from mdpl import pipeline
 from mdpl.check import examine
 from mdpl.config import Config, EnsembleConfig, ModelConfig, RefineConfig, SitesConfig
@@ -16,6 +15,7 @@ from mdpl.errors import ConfigError, RunError
 from mdpl.experiments import virtual_study
 from mdpl.job import open_job
 from mdpl.progress import SilentProgress
+from mdpl.rounds import learnt_units
 
 STUDY = virtual_study.Study(trained=2, unseen=1, days=24, seed=3)
 QUICK = {"steps": 8, "days_per_batch": 10, "checkpoint_every": 100}
@@ -45,33 +45,6 @@ def whole(config, tmp_path_factory):
     folder = tmp_path_factory.mktemp("whole") / "run"
     pipeline.run(config, folder, SilentProgress())
     return folder
-
-
-class Cut:
-    """Interrupts a piece of work at its second step."""
-
-    def __init__(self, description):
-        self.description, self.fell = description, False
-
-    def stage(self, name):
-        pass
-
-    @contextmanager
-    def task(self, description, total):
-        done = 0
-
-        class Bar:
-            def advance(_, n):
-                nonlocal done
-                done += n
-                if description == self.description and done >= min(2, total):
-                    self.fell = True
-                    raise KeyboardInterrupt
-
-            def note(_, text):
-                pass
-
-        yield Bar()
 
 
 def test_a_run_leaves_what_was_promised(whole, config):
@@ -128,6 +101,10 @@ def test_cut_in_every_stage_and_taken_up_equals_uncut(whole, config, tmp_path):
     pipeline.run(config, folder, SilentProgress())
     for name in ("parameters.csv", "scores.csv", "promised.csv", "surrogate/fidelity.csv"):
         assert (folder / name).read_text() == (whole / name).read_text(), name
+    made = [
+        pd.read_json(f / "timings.json").T[["lsm_runs", "models_trained"]] for f in (folder, whole)
+    ]
+    pd.testing.assert_frame_equal(*made)
     for code in set(STUDY.codes) - set(STUDY.held_out):
         a, b = (EnsembleStore(f / "ensemble.zarr").site(code) for f in (folder, whole))
         np.testing.assert_array_equal(a.read("Qle", a.usable), b.read("Qle", b.usable))
@@ -166,3 +143,10 @@ def test_what_cannot_be_learnt_from_is_refused_before_any_work(config):
     greedy = config.model_copy(update={"tasks": ("Qle", "Qh", "GPP")})
     with pytest.raises(ConfigError, match="no measured GPP to learn from"):
         open_job(greedy)
+
+
+@pytest.mark.parametrize("text", ["", "site,parameter", "site,parameter,value\nVT-09,vmax,1"])
+def test_damaged_parameters_are_named(whole, config, tmp_path, text):
+    (tmp_path / "parameters.csv").write_text(text)
+    with pytest.raises(RunError, match=r"parameters\.csv: .*give 'mdpl calibrate' again"):
+        learnt_units(open_job(config), tmp_path)

@@ -62,4 +62,5 @@ def examine(config: Config) -> Findings:
     rounds = config.refine.rounds
     members = config.ensemble.members + rounds * config.refine.members
     runs = len(job.training) * members + 2 * len(job.sites)
-    return Findings(towers, runs, 2 + 2 * rounds, [], notes)
+    models = (1 + rounds) * (1 + config.generator.ensemble)
+    return Findings(towers, runs, models, [], notes)

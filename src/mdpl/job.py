@@ -169,6 +169,24 @@ def made_from(path: Path, parameters: pd.Series) -> bool:
     return path.exists() and load_dataset(path).attrs.get("parameters") == parameters.to_json()
 
 
+def read_parameters(path: Path) -> pd.DataFrame:
+    """A ``parameters.csv`` of a run folder.
+
+    Raises:
+        RunError: it is missing, cut short or no such table.
+    """
+    try:
+        table = pd.read_csv(path)
+    except (OSError, ValueError) as error:
+        raise RunError(f"{path}: cannot be read ({error}); give 'mdpl calibrate' again") from error
+    if not len(table) or not {"site", "parameter", "value"} <= set(table.columns):
+        raise RunError(
+            f"{path}: expected rows of site, parameter and value, found {len(table)} rows of "
+            f"{', '.join(map(str, table.columns))}; give 'mdpl calibrate' again"
+        )
+    return table
+
+
 def by_tower(parameters: pd.DataFrame) -> dict[str, pd.Series]:
     """Tower -> values by parameter, of a ``parameters.csv``."""
     return {

@@ -6,7 +6,7 @@ A stage reads what the stages before it wrote in the run folder, and nothing els
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +14,6 @@ import pandas as pd
 
 from mdpl import rounds
 from mdpl.config import Config
-from mdpl.ensemble.run import run_ensemble
 from mdpl.ensemble.store import EnsembleStore
 from mdpl.errors import RunError
 from mdpl.evaluation import scores as scoring
@@ -24,6 +23,7 @@ from mdpl.job import (
     by_tower,
     observe,
     open_job,
+    read_parameters,
     score,
     simulate_learnt,
     simulation_path,
@@ -34,7 +34,6 @@ from mdpl.progress import Progress
 from mdpl.report import page
 from mdpl.runs import RunFolder, create, load_dataset, locked, open_run, save_dataset, writing
 from mdpl.sites.qc import measured
-from mdpl.sites.site import Site
 from mdpl.surrogate.audit import fidelity
 from mdpl.surrogate.store import load_surrogate, save_surrogate
 from mdpl.surrogate.train import train
@@ -101,12 +100,7 @@ def _ensemble(job: Job, folder: RunFolder, progress: Progress, counts: dict[str,
         save_dataset(dataset, folder / f"observations/{code}.nc")
     folder.write("sites.json", _describe_sites(job))
     store = EnsembleStore(folder / "ensemble.zarr")
-    job.model.equilibrate(job.training)
-    before = _runs_done(store, job.training)
-    try:
-        run_ensemble(job.model, job.training, job.plan(), store, progress)
-    finally:
-        counts["lsm_runs"] += _runs_done(store, job.training) - before
+    rounds.run_counted(job, job.plan(), store, progress, counts)
 
 
 def _surrogate(job: Job, folder: RunFolder, progress: Progress, counts: dict[str, int]) -> None:
@@ -133,7 +127,7 @@ def _calibrate(job: Job, folder: RunFolder, progress: Progress, counts: dict[str
 
 
 def _evaluate(job: Job, folder: RunFolder, progress: Progress, counts: dict[str, int]) -> None:
-    learnt = by_tower(pd.read_csv(folder / "parameters.csv"))
+    learnt = by_tower(read_parameters(folder / "parameters.csv"))
     simulate_learnt(
         job, learnt, lambda code: simulation_path(folder, "mdpl", code), progress, counts
     )
@@ -182,13 +176,3 @@ def _describe_sites(job: Job) -> str:
 
 def _plain(value: object) -> object:
     return value.item() if isinstance(value, np.generic) else value
-
-
-def _runs_done(store: EnsembleStore, sites: Sequence[Site]) -> int:
-    done = 0
-    for site in sites:
-        try:
-            done += int((store.site(site.code).status > 0).sum())
-        except (RunError, FileNotFoundError):
-            continue
-    return done

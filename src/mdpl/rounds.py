@@ -19,12 +19,13 @@ import xarray as xr
 from mdpl.calibration import mdpl as learning
 from mdpl.calibration.calibration import Calibration
 from mdpl.ensemble.design import around, site_seed
-from mdpl.ensemble.run import run_ensemble
+from mdpl.ensemble.run import Plan, run_ensemble
 from mdpl.ensemble.store import EnsembleStore, SiteEnsemble
+from mdpl.errors import RunError
 from mdpl.evaluation import scores as scoring
 from mdpl.generator.known import describe
 from mdpl.generator.train import TowerObservations
-from mdpl.job import Job, score, tensors
+from mdpl.job import Job, by_tower, read_parameters, score, tensors
 from mdpl.progress import Progress
 from mdpl.runs import RunFolder, load_dataset
 from mdpl.sites.site import Site
@@ -59,6 +60,19 @@ def runs_of(job: Job, store: EnsembleStore, seen: dict[str, SiteTensors]) -> lis
         targets = {str(t): made.read(t, made.usable) for t in job.config.tasks}
         found.append(TowerRuns(seen[site.code], made.unit[made.usable], targets))
     return found
+
+
+def run_counted(
+    job: Job, plan: Plan, store: EnsembleStore, progress: Progress, counts: dict[str, int]
+) -> None:
+    """Run an ensemble at the training towers; what was run counts, also where it is interrupted."""
+    codes = [site.code for site in job.training]
+    before = store.finished(codes)
+    job.model.equilibrate(job.training)
+    try:
+        run_ensemble(job.model, job.training, plan, store, progress)
+    finally:
+        counts["lsm_runs"] += store.finished(codes) - before
 
 
 def learn(
@@ -101,12 +115,22 @@ def observed_at(job: Job, folder: RunFolder, site: Site, seen: SiteTensors) -> T
 
 def learnt_units(job: Job, where: Path) -> dict[str, np.ndarray]:
     """Tower -> parameters of a folder's ``parameters.csv`` in the unit cube, (parameter,)."""
-    table = pd.read_csv(where / "parameters.csv")
-    found = {}
-    for code, own in table.groupby("site"):
-        values = own.set_index("parameter")["value"][list(job.space.names)]
-        found[str(code)] = job.space.to_unit(values.to_numpy(dtype=float))
-    return found
+    path, names = where / "parameters.csv", list(job.space.names)
+    learnt = by_tower(read_parameters(path))
+    lacking = [
+        site.code
+        for site in job.training
+        if site.code not in learnt or learnt[site.code].reindex(names).isna().any()
+    ]
+    if lacking:
+        raise RunError(
+            f"{path}: no learnt values of every parameter at {', '.join(lacking)}; give "
+            "'mdpl calibrate' again"
+        )
+    return {
+        code: job.space.to_unit(values[names].to_numpy(dtype=float))
+        for code, values in learnt.items()
+    }
 
 
 def settle(folder: RunFolder, number: int) -> None:
@@ -125,9 +149,10 @@ def refine(job: Job, folder: RunFolder, progress: Progress, counts: dict[str, in
         folder.write("rounds.csv", table.to_csv(index=False))
         if agreed(table[table["round"] == learnt], settings.tolerance):
             break
+        known = (place(folder, number) / "promised.csv").exists()
         surrogate = _train_further(job, folder, number, progress)
-        learn(job, folder, number, surrogate, progress)
-        counts["models_trained"] += 2
+        found = learn(job, folder, number, surrogate, progress)
+        counts["models_trained"] += 0 if known else 1 + found.models_trained
         learnt = number
     settle(folder, learnt)
 
@@ -187,9 +212,8 @@ def _run_about(
         for code, centre in learnt_units(job, place(folder, number - 1)).items()
     }
     plan = replace(job.plan(), members=settings.members, points=points)
-    job.model.equilibrate(job.training)
     store = EnsembleStore(place(folder, number) / "ensemble.zarr")
-    counts["lsm_runs"] += run_ensemble(job.model, job.training, plan, store, progress)
+    run_counted(job, plan, store, progress, counts)
     return store
 
 

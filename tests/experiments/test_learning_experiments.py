@@ -2,7 +2,6 @@
 
 import json
 import shutil
-from contextlib import contextmanager
 
 import netCDF4
 import numpy as np
@@ -11,6 +10,7 @@ import pytest
 import xarray as xr
 from typer.testing import CliRunner
 
+from interruption import Cut
 from mdpl import pipeline
 from mdpl.cli import app
 from mdpl.config import Config, EnsembleConfig, ModelConfig, RefineConfig, SitesConfig
@@ -221,32 +221,6 @@ def test_the_front_is_what_nothing_else_beats():
     goals = np.array([[0.0, 3.0], [1.0, 2.0], [1.0, 1.0], [2.0, 0.0], [2.0, 0.0], [-1.0, 3.0]])
     found = untargeted.undominated(goals)
     assert list(found) == [True, True, False, True, True, False]
-
-
-class Cut:
-    """Interrupts at the given step of a piece of work, the first time it is met."""
-
-    def __init__(self, description, at):
-        self.description, self.at = description, at
-
-    def stage(self, name):
-        pass
-
-    @contextmanager
-    def task(self, description, total):
-        done = 0
-
-        class Bar:
-            def advance(_, n):
-                nonlocal done
-                done += n
-                if description == self.description and done >= self.at:
-                    raise KeyboardInterrupt
-
-            def note(_, text):
-                pass
-
-        yield Bar()
 
 
 def test_cut_and_taken_up_equals_uncut(run, reverse, tmp_path):

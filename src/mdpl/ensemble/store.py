@@ -103,6 +103,14 @@ class EnsembleStore:
             {name: group[name] for name in group.attrs["outputs"]},
         )
 
+    def finished(self, codes: Sequence[str]) -> int:
+        """Members run so far, failed ones included; towers not begun count as none."""
+        if not self.path.exists():
+            return 0
+        root: Any = zarr.open_group(self.path, mode="r")
+        there = [code for code in codes if code in root and "status" in root[code]]
+        return sum(int((np.asarray(root[code]["status"]) != PENDING).sum()) for code in there)
+
     def write(
         self, code: str, members: np.ndarray, data: Mapping[str, np.ndarray], status: np.ndarray
     ) -> None:

@@ -26,6 +26,7 @@ from mdpl.job import (
     by_tower,
     made_from,
     open_job,
+    read_parameters,
     score,
     simulate_learnt,
     simulation_path,
@@ -213,7 +214,7 @@ def learn(
         experiment.place.write(f"{label}/parameters.csv", found.table().to_csv(index=False))
         counts["models_trained"] += found.models_trained
         give_back()
-    return pd.read_csv(path)
+    return read_parameters(path)
 
 
 def simulate(
@@ -254,7 +255,7 @@ def first_parameters(run: RunFolder) -> pd.DataFrame:
             f"{path}: missing; the run was made by an earlier version; give "
             f"'mdpl calibrate {run.path}' and the stages after it again"
         )
-    return pd.read_csv(path)
+    return read_parameters(path)
 
 
 def judge(
