@@ -29,6 +29,7 @@ from mdpl.job import (
     simulation_path,
     tensors,
 )
+from mdpl.lsm.offers import simulate_each
 from mdpl.memory import give_back
 from mdpl.progress import Progress
 from mdpl.report import page
@@ -91,7 +92,7 @@ def _ensemble(job: Job, folder: RunFolder, progress: Progress, counts: dict[str,
     with progress.task("default runs", len(job.sites)) as task:
         todo = [s for s in job.sites if not simulation_path(folder, "default", s.code).exists()]
         task.advance(len(job.sites) - len(todo))
-        for site, run in zip(todo, job.model.simulate_each(todo, [None] * len(todo)), strict=True):
+        for site, run in zip(todo, simulate_each(job.model, todo, [None] * len(todo)), strict=True):
             save_dataset(run, simulation_path(folder, "default", site.code))
             counts["lsm_runs"] += 1
             task.advance(1)

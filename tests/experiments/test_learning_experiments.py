@@ -13,8 +13,9 @@ from typer.testing import CliRunner
 from interruption import Cut
 from mdpl import pipeline
 from mdpl.cli import app
-from mdpl.config import Config, EnsembleConfig, ModelConfig, RefineConfig, SitesConfig
+from mdpl.config import Config, EnsembleConfig, RefineConfig, SitesConfig
 from mdpl.config_learning import DayBlockConfig, GeneratorConfig
+from mdpl.config_model import MatsiroConfig
 from mdpl.errors import ConfigError, RunError
 from mdpl.experiments import single_task, transfer, untargeted, virtual_study
 from mdpl.experiments.learning import open_experiment
@@ -56,7 +57,7 @@ def run(tmp_path_factory):
         of_class(folder / "towers", code, igbp)
     config = Config(
         sites=SitesConfig(folder=folder / "towers"),
-        model=ModelConfig(default_cycles=1, member_cycles=0),
+        model=MatsiroConfig(default_cycles=1, member_cycles=0),
         ensemble=EnsembleConfig(members=8),
         surrogate=DayBlockConfig(hidden=6, width=8, tower=4, **QUICK),
         generator=GeneratorConfig(evaluate_every=3, **QUICK),
