@@ -14,6 +14,7 @@ import pandas as pd
 
 from mdpl import rounds
 from mdpl.config import Config
+from mdpl.ensemble.run import planned
 from mdpl.ensemble.store import EnsembleStore
 from mdpl.errors import RunError
 from mdpl.evaluation import scores as scoring
@@ -29,7 +30,7 @@ from mdpl.job import (
     simulation_path,
     tensors,
 )
-from mdpl.lsm.offers import simulate_each
+from mdpl.lsm.offers import ask, simulate_each
 from mdpl.memory import give_back
 from mdpl.progress import Progress
 from mdpl.report import page
@@ -89,6 +90,10 @@ def _do(stage: str, job: Job, folder: RunFolder, progress: Progress) -> None:
 
 
 def _ensemble(job: Job, folder: RunFolder, progress: Progress, counts: dict[str, int]) -> None:
+    ask(
+        job.model,
+        [*((site, None) for site in job.sites), *planned(job.model, job.training, job.plan())],
+    )
     with progress.task("default runs", len(job.sites)) as task:
         todo = [s for s in job.sites if not simulation_path(folder, "default", s.code).exists()]
         task.advance(len(job.sites) - len(todo))

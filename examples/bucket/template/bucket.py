@@ -7,10 +7,9 @@ import re
 
 
 def main() -> None:
-    settings = {
-        key.lower(): float(value)
-        for key, value in re.findall(r"(\w+)\s*=\s*([-+0-9.eE]+)", open("bucket.nml").read())
-    }
+    with open("bucket.nml") as file:
+        found = re.findall(r"(\w+)\s*=\s*([-+0-9.eE]+)", file.read())
+    settings = {key.lower(): float(value) for key, value in found}
     conductance, capacity = settings["conductance"], settings["capacity"]
     albedo, roughness = settings["albedo"], settings["roughness"]
     step = settings["step"]

@@ -118,6 +118,15 @@ def run_ensemble(
     return ran
 
 
+def planned(model: LandModel, sites: Sequence[Site], plan: Plan) -> list[tuple[Site, np.ndarray]]:
+    """Every parameter set of a plan by tower, physical values (member, parameter)."""
+    names = plan.space.names
+    return [
+        (s, model.parameters.complete(names, plan.space.from_unit(plan.unit(s.code)), s.attributes))
+        for s in sites
+    ]
+
+
 def run_batch(
     model: LandModel, site: Site, batch: Batch, plan: Plan, store: EnsembleStore
 ) -> dict[int, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -69,10 +70,20 @@ def open_workers(settings: ClusterConfig | None) -> Iterator[Workers]:
         def slots() -> int:
             return max(1, AHEAD * sum(client.nthreads().values()))
 
+        def share(thing: Any) -> Any:
+            # A task that gives the thing, not `scatter`: what dies with a worker is made again.
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", message="Sending large graph")
+                return client.submit(_itself, thing, pure=False, retries=RETRIES)
+
         try:
-            yield Workers(executor.submit, lambda thing: client.scatter(thing, hash=False), slots)
+            yield Workers(executor.submit, share, slots)
         finally:
             executor.shutdown(wait=False)
+
+
+def _itself(thing: Any) -> Any:
+    return thing
 
 
 def _client(kind: Any, cluster: Any, settings: ClusterConfig) -> Any:
@@ -104,7 +115,7 @@ def _make(settings: ClusterConfig) -> Any:
         return LocalCluster(
             n_workers=settings.workers or os.cpu_count() or 1,
             threads_per_worker=1,
-            dashboard_address=None,
+            dashboard_address="127.0.0.1:0",
             **settings.options,
         )
     try:

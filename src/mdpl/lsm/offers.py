@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import xarray as xr
@@ -117,3 +118,11 @@ def failures(run: xr.Dataset) -> list[str]:
     if FAILURE in run:
         return [str(reason) for reason in run[FAILURE].values]
     return [""] * run.sizes["member"]
+
+
+def keeping(model: LandModel, folder: Path | None) -> LandModel:
+    """``keeping(folder)``: the same model, whose runs leave their files in a folder."""
+    if folder is None or not hasattr(model, "keeping"):
+        return model
+    kept: LandModel = model.keeping(folder)
+    return kept

@@ -33,6 +33,27 @@ def open_model(settings: ModelConfig) -> LandModel:
     return opened
 
 
+def named(text: str) -> LandModel:
+    """The land model of a name (``matsiro``, ``suews``), a file (YAML, Python) or a folder.
+
+    Raises:
+        ConfigError, ModelError: there is none.
+    """
+    path = Path(text).resolve()
+    if text in {"matsiro", "suews"}:
+        return open_model(MatsiroConfig() if text == "matsiro" else SuewsConfig())
+    if path.suffix == ".py":
+        return open_model(PythonConfig(file=path))
+    if path.suffix in {".yaml", ".yml"}:
+        return open_model(ExecutableConfig(adapter=path))
+    if path.is_dir():
+        return open_model(RecordedConfig(folder=path))
+    raise ConfigError(
+        f"no land model {text!r}; expected matsiro, suews, an adapter (.yaml), a Python file (.py) "
+        "or a folder of recorded runs"
+    )
+
+
 def _matsiro(settings: MatsiroConfig) -> LandModel:
     from mdpl.lsm.matsiro.mixture import Mixture
     from mdpl.lsm.matsiro.model import Matsiro

@@ -81,16 +81,17 @@ class RecordedModel:
             NotRunYet: some are not there.
         """
         wanted, lacking = [], 0
+        following: dict[str, int] = {}
         for site, values in asked:
             design = self._design(site.code)
             rows = self._rows(site, values)
             known = {int(n) for n in design["run"]} if len(design) else set()
             there = self._there(site.code)
-            following = max(known, default=-1) + 1
+            following.setdefault(site.code, max(known, default=-1) + 1)
             for row, number in zip(rows, self._numbers(design, rows), strict=True):
                 if number < 0:
-                    wanted.append((site.code, following, *row))
-                    following += 1
+                    wanted.append((site.code, following[site.code], *row))
+                    following[site.code] += 1
                 elif number not in there:
                     lacking += 1
         if wanted:

@@ -175,6 +175,7 @@ class ForcingForm(_Section):
     time: tuple[str, ...] = Field(
         (), description="table: columns of time before the others, as %Y %m %d %H %M"
     )
+    time_heading: str = Field("time", description="heading of a single column of time")
     separator: str = " "
     header: bool = True
     decimals: Annotated[int, Field(ge=1, le=17)] = Field(7, description="digits in a table")

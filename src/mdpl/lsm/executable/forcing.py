@@ -113,11 +113,11 @@ def _netcdf(
 def _table(
     form: ForcingForm, series: Mapping[str, np.ndarray], time: np.ndarray, path: Path
 ) -> None:
-    names = [*form.time, *series]
     with path.open("w", encoding="utf-8", newline="\n") as file:
         if form.header:
             heads = [pattern.replace("%", "") for pattern in form.time]
-            file.write(form.separator.join([*heads, *names[len(heads) :]]) + "\n")
+            heads = [form.time_heading] if len(heads) == 1 else heads
+            file.write(form.separator.join([*heads, *series]) + "\n")
         columns = list(series.values())
         for i, moment in enumerate(time):
             date = moment.astype(object)
