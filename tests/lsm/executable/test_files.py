@@ -106,7 +106,7 @@ def test_a_table_of_forcing_is_exact(tmp_path):
         "time": ["%Y", "%j", "%H"],
         "variables": {"T": {"from": "Tair", "offset": -273.15}, "U": {"constant": 0.0}},
         "decimals": 4,
-        "last_again": True,
+        "after": 1,
     }
     write_forcing(adapter(forcing=form), site, 24, tmp_path)
     lines = (tmp_path / "f.dat").read_text().splitlines()
@@ -133,6 +133,13 @@ def test_a_file_a_step_in_utc_as_hrldas_reads_it(tmp_path):
     names = sorted(p.name for p in (tmp_path / "in").iterdir())
     assert len(names) == 24 and names[0] == "2001030108.LDASIN_DOMAIN1"
     assert names[-1] == "2001030207.LDASIN_DOMAIN1"
+    ended = adapter(forcing={**form, "stamp": "end", "before": 1}, utc=True)
+    write_forcing(ended, site, 24, tmp_path / "ended")
+    shifted = sorted(p.name for p in (tmp_path / "ended/in").iterdir())
+    assert shifted[0] == names[0] and shifted[-1] == "2001030208.LDASIN_DOMAIN1"
+    assert len(shifted) == 25
+    with netCDF4.Dataset(tmp_path / "ended/in/2001030109.LDASIN_DOMAIN1") as file:
+        assert file["T2D"][0, 0, 0] == pytest.approx(site.forcing["Tair"].values[0])
     with netCDF4.Dataset(tmp_path / "in/2001030110.LDASIN_DOMAIN1") as file:
         assert file["T2D"].dimensions == ("Time", "south_north", "west_east")
         assert file["T2D"].shape == (1, 1, 1) and file["T2D"].units == "K"

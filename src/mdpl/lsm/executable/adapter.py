@@ -179,7 +179,9 @@ class ForcingForm(_Section):
     separator: str = " "
     header: bool = True
     decimals: Annotated[int, Field(ge=1, le=17)] = Field(7, description="digits in a table")
-    last_again: bool = Field(False, description="repeat the last step once at the end")
+    stamp: Literal["start", "end"] = Field("start", description="of an interval, in its times")
+    before: Annotated[int, Field(ge=0)] = Field(0, description="times the first step is repeated")
+    after: Annotated[int, Field(ge=0)] = Field(0, description="times the last step is repeated")
 
 
 class Variable(_Section):

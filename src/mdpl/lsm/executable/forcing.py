@@ -27,9 +27,10 @@ def write_forcing(adapter: Adapter, site: Site, length: int, folder: Path) -> No
     form = adapter.forcing
     series = {name: _series(driver, site, length) for name, driver in form.variables.items()}
     time = clock(adapter, site)[:length]
-    if form.last_again:
-        series = {name: np.append(values, values[-1]) for name, values in series.items()}
-        time = np.append(time, time[-1] + np.timedelta64(site.step_seconds, "s"))
+    pad = (form.before, form.after)
+    series = {name: np.pad(values, pad, mode="edge") for name, values in series.items()}
+    steps = np.arange(-form.before, length + form.after) + (form.stamp == "end")
+    time = time[0] + steps * np.timedelta64(site.step_seconds, "s")
     try:
         if form.form == "table":
             _table(form, series, time, _made(folder, form.file))

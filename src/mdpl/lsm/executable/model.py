@@ -142,7 +142,7 @@ class ExecutableModel:
         adapter = self.adapter
         own = placing.touched(adapter)
         _link_tree(self.template, place, own)
-        _link_tree(self._forcing(site, length), place, own)
+        _link_whole(self._forcing(site, length), place)
         values = resolve(adapter, site, length)
         if start is not None and adapter.spinup is not None:
             target = place / adapter.spinup.start
@@ -239,6 +239,17 @@ def _link_tree(source: Path, target: Path, own: set[str]) -> None:
         if str(name) in own:
             shutil.copy(path, there)
         else:
+            os.symlink(path, there)
+
+
+def _link_whole(source: Path, target: Path) -> None:
+    """Links to the entries of a folder that no program writes into, folders as one where it can."""
+    for path in source.iterdir():
+        there = target / path.name
+        if path.is_dir() and there.is_dir():
+            _link_whole(path, there)
+        else:
+            there.unlink(missing_ok=True)
             os.symlink(path, there)
 
 
