@@ -18,7 +18,10 @@ from mdpl.report import benchmark_figures as beside
 from mdpl.report import experiment_figures as experiments
 from mdpl.report import (
     figures,
+    interpretation,
     parameter_figures,
+    parameter_study,
+    parameter_study_figures,
     partition_figures,
     residual_figures,
     series,
@@ -31,6 +34,7 @@ from mdpl.report import surrogate_figures as about_surrogate
 from mdpl.report.cells import Table
 from mdpl.report.contents import Contents, read, read_series
 from mdpl.report.gathered import Gathered, gather
+from mdpl.report.parameter_study import Study
 from mdpl.report.style import STYLE, Plot, long_name, percent
 
 RASTER_DPI = 150
@@ -91,7 +95,7 @@ def build(folder: Path) -> Path:
 
 def _page(contents: Contents) -> dict[str, Any]:
     """Everything the template prints."""
-    gathered = gather(contents)
+    gathered, study = gather(contents), parameter_study.Study(contents)
     return {
         "title": str(contents.manifest.get("title") or contents.folder.resolve().name),
         "version": __version__,
@@ -101,8 +105,9 @@ def _page(contents: Contents) -> dict[str, Any]:
         "targets": [long_name(flux) for flux in contents.targeted],
         "totals": _totals(contents),
         "provenance": list(tables.flat(contents.manifest)),
-        "tables": _tables(contents, gathered),
-        "pictures": _pictures(contents, gathered),
+        "tables": _tables(contents, gathered, study),
+        "pictures": _pictures(contents, gathered, study),
+        "meaning": interpretation.interpretation(study),
         "shared": partition_figures.words(gathered),
         "towers": list(_tower_pictures(contents)),
         "removed": list(tables.removed(contents)),
@@ -110,7 +115,7 @@ def _page(contents: Contents) -> dict[str, Any]:
     }
 
 
-def _tables(contents: Contents, gathered: Gathered) -> dict[str, Table]:
+def _tables(contents: Contents, gathered: Gathered, study: Study) -> dict[str, Table]:
     makers = (
         tables.towers,
         tables.medians,
@@ -122,6 +127,7 @@ def _tables(contents: Contents, gathered: Gathered) -> dict[str, Table]:
     )
     made = [make(contents) for make in makers]
     whole = (tables.intervals, partition_figures.table, residual_figures.table)
+    made += parameter_study.tables(study)
     made += [table for make_one in whole if (table := make_one(contents, gathered))]
     for make, source in (
         (tables.promised, contents.promised),
@@ -145,7 +151,7 @@ def _tables(contents: Contents, gathered: Gathered) -> dict[str, Table]:
     return {table.name: table for table in (*made, tables.definitions())}
 
 
-def _pictures(contents: Contents, gathered: Gathered) -> dict[str, list[Picture]]:
+def _pictures(contents: Contents, gathered: Gathered, study: Study) -> dict[str, list[Picture]]:
     """Figures over all towers, by section."""
     fluxes = contents.fluxes
     drawn = {
@@ -165,7 +171,14 @@ def _pictures(contents: Contents, gathered: Gathered) -> dict[str, list[Picture]
             partition_figures.hours(contents, gathered),
         ],
         "residuals": [residual_figures.residuals(contents, gathered, flux) for flux in fluxes],
-        "parameters": [parameter_figures.parameters(contents)],
+        "parameters": [
+            parameter_figures.parameters(contents),
+            parameter_study_figures.by_pft(study),
+        ],
+        "parameter_study": [
+            parameter_study_figures.agreement(study),
+            parameter_study_figures.attributes(study),
+        ],
         "identifiability": [parameter_figures.identifiability(contents)],
         "promised": [figures.promised(contents), about_surrogate.rounds(contents)],
         "audit": [about_surrogate.slopes(contents), about_surrogate.wrong(contents)],

@@ -51,7 +51,7 @@ def residuals(contents: Contents, gathered: Gathered, flux: str) -> Plot | None:
         figure,
         f"Residuals of {long_name(flux)}: median within bins of a driver at each tower, then over "
         "towers (line), and the middle half of the towers (band). SWdown: all steps; the others: "
-        f"steps with SWdown above {DAYLIGHT:g} W m⁻². Soil moisture: uppermost metre of the default "
+        f"steps with SWdown above {DAYLIGHT:g} W m⁻². Soil moisture: uppermost metre, default "
         "run, as the tower's own percentile, for towers rarely measure it. Half-hourly or "
         f"hourly, validation period, {contents.basis}; bins of at least {LEAST_STEPS} steps a "
         f"tower, {count(table['towers'], 'towers a bin')}.",

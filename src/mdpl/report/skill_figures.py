@@ -42,7 +42,9 @@ def target(contents: Contents, flux: str) -> Plot | None:
     table = _target_points(contents, flux)
     if table.empty:
         return None
-    reach = np.hypot(table[["x_default", "x_learnt"]], table[["y_default", "y_learnt"]].to_numpy())
+    reach = np.hypot(
+        table[["x_default", "x_learnt"]].to_numpy(), table[["y_default", "y_learnt"]].to_numpy()
+    )
     within = np.asarray((reach <= LIMIT).all(axis=1))
     outside, table = int((~within).sum()), table[within]
     if table.empty:
