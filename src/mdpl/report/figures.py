@@ -137,7 +137,7 @@ def _intervals(gathered: Gathered, flux: str, gain: str) -> pd.DataFrame:
 def _ends(sure: pd.DataFrame) -> str:
     if ALL not in sure.index:
         return ""
-    low, high = sure.loc[ALL] / 100
+    low, high = sure.loc[ALL].to_numpy(dtype=float) / 100
     return f", 95 % interval over towers and days {percent(low)} to {percent(high)}"
 
 

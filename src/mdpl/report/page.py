@@ -30,6 +30,7 @@ from mdpl.report import (
     tables,
     taylor,
 )
+from mdpl.report import repeat_figures as repeats
 from mdpl.report import surrogate_figures as about_surrogate
 from mdpl.report.cells import Table
 from mdpl.report.contents import Contents, read, read_series
@@ -148,6 +149,8 @@ def _tables(contents: Contents, gathered: Gathered, study: Study) -> dict[str, T
         made += [table for table in more if table]
     for name, found in experiments.read(contents.folder).items():
         made += experiments.tables(name, found)
+    for name, found in repeats.read(contents.folder).items():
+        made += repeats.tables(name, found)
     return {table.name: table for table in (*made, tables.definitions())}
 
 
@@ -187,6 +190,8 @@ def _pictures(contents: Contents, gathered: Gathered, study: Study) -> dict[str,
     }
     for name, found in experiments.read(contents.folder).items():
         drawn[name.replace("-", "_")] = experiments.plots(contents, name, found)
+    for name, found in repeats.read(contents.folder).items():
+        drawn[name] = repeats.plots(contents, name, found)
     return {
         section: [_picture(contents, plot, pdf=True) for plot in plots if plot]
         for section, plots in drawn.items()

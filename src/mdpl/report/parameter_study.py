@@ -34,7 +34,8 @@ class Study:
     def pft(self) -> pd.Series:
         known = {code: tower.pft for code, tower in self.contents.towers.items()}
         scored = self.contents.scores.drop_duplicates("site").set_index("site")["pft"]
-        return pd.Series({**scored.to_dict(), **known}, dtype=str)
+        of_scores = {str(code): str(pft) for code, pft in scored.items()}
+        return pd.Series(of_scores | known)
 
     @cached_property
     def learnt(self) -> pd.DataFrame:
@@ -178,7 +179,7 @@ def plausibility_table(s: Study) -> Table | None:
     rows = []
     by = ["parameter", "pft", "lower", "upper", "kind", "source"]
     for key, group in table.groupby(by, sort=False):
-        parameter, pft, lower, upper, kind, source = key
+        parameter, pft, lower, upper, kind, source = np.asarray(key, dtype=object)
         values = f"{group['value'].min():.3g} to {group['value'].max():.3g}"
         cells = [text(parameter, "key"), text(pft), num(lower), num(upper)]
         cells += [text("measured" if kind == "measured" else "other models"), text(values)]

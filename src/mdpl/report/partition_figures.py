@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MultipleLocator, NullFormatter
+from matplotlib.ticker import LogLocator, MultipleLocator, NullFormatter
 
 from mdpl.evaluation.partition import LEAST_FLUX, MIDDAY, SEASONS
 from mdpl.report.cells import Row, Table, csv_uri, num, text, whole
@@ -160,7 +160,7 @@ def _season_panel(
     if quantity == BOWEN:
         axes.set(xscale="log", yscale="log")
         for axis in (axes.xaxis, axes.yaxis):
-            axis.set_major_locator(_decades(axis))
+            axis.set_major_locator(LogLocator(base=10))
             axis.set_major_formatter(lambda v, _: f"{v:g}")
             axis.set_minor_formatter(NullFormatter())
     axes.plot(limits, limits, color=FAINT, lw=0.9, ls=(0, (4, 3)))
@@ -170,12 +170,6 @@ def _season_panel(
         axes.plot(r["observed"], r["default"], "o", ms=4, mfc="white", mec=colour, mew=1.0)
         axes.plot(r["observed"], r["learnt"], "o", ms=4.6, color=colour, mec="white", mew=0.5)
     axes.set(xlim=limits, ylim=limits, aspect="equal")
-
-
-def _decades(axis: object) -> object:
-    from matplotlib.ticker import LogLocator
-
-    return LogLocator(base=10)
 
 
 def _seasonal(gathered: Gathered, quantity: str) -> pd.DataFrame:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -73,7 +74,7 @@ def table(contents: Contents, gathered: Gathered) -> Table | None:
     )
     rows = []
     for key, r in wide.iterrows():
-        flux, driver, low, high, towers, steps = key  # type: ignore[misc]
+        flux, driver, low, high, towers, steps = np.asarray(key, dtype=object)
         cells = [text(str(flux), "key"), text(str(driver)), num(low), num(high), whole(towers)]
         cells.append(whole(steps))
         for model in COLOURS:

@@ -111,14 +111,16 @@ def heat_map(contents: Contents, flux: str) -> Plot | None:
     bar.set_ticks(
         [-GAIN_LIMIT, 0, GAIN_LIMIT], labels=["−50 %, −0.5\nworse", "0", "+50 %, +0.5\nbetter"]
     )
-    n = gain.groupby("resolution")["n"].agg(["min", "max"])
-    said = ", ".join(f"{r} {n.loc[r, 'min']} to {n.loc[r, 'max']}" for r in RESOLUTIONS if r in n.T)
+    said = ", ".join(
+        count(own["n"], str(resolution))[4:]
+        for resolution, own in gain.groupby("resolution", sort=False)
+    )
     return Plot(
         f"skill_{flux}",
         figure,
         f"{sentence(long_name(flux))}: relative gain in RMSE and change of KGE, learnt against "
         "default parameters, by tower and resolution; green is better. Validation period, "
-        f"{contents.basis}; values compared a tower: {said}.",
+        f"{contents.basis}; n = {len(towers)} towers; values compared at each: {said}.",
         f"Change of skill of {flux} by tower and resolution",
     )
 

@@ -141,7 +141,7 @@ def table(contents: Contents) -> Table:
     both = wide.pivot(index=[*keys, "std_obs"], columns="model", values=["sd", "r", "crmse"])
     shown = []
     for key, r in both.iterrows():
-        flux, resolution, pft, site, n, observed = key  # type: ignore[misc]
+        flux, resolution, pft, site, n, observed = np.asarray(key, dtype=object)
         cells = [text(site, "key"), text(pft), text(flux), whole(n), num(observed)]
         cells += [num(r[m, w]) for m in ("sd", "r", "crmse") for w in (REFERENCE, contents.learnt)]
         shown.append(Row(tuple(cells), {"flux": flux, "resolution": resolution}))
@@ -166,8 +166,8 @@ def _taylor_frame(axes: Axes, limit: float, half: bool, small: bool = False) -> 
     axes.plot([left, limit], [0, 0], color="#aab3be", lw=0.9)
     if not half:
         axes.plot([0, 0], [0, limit], color="#aab3be", lw=0.9)
-    rays = (0.0, 0.2, 0.4, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
-    rays = (0.0, 0.4, 0.7, 0.9, 0.99) if small else rays
+    every: tuple[float, ...] = (0.0, 0.2, 0.4, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
+    rays = (0.0, 0.4, 0.7, 0.9, 0.99) if small else every
     for value in (*rays, *(-v for v in rays[1:] if half)):
         x, y = value, np.sqrt(1 - value**2)
         axes.plot([0, limit * x], [0, limit * y], color=GRID, lw=0.6)
