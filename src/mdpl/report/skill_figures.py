@@ -88,7 +88,7 @@ def heat_map(contents: Contents, flux: str) -> Plot | None:
         return None
     towers = gain.drop_duplicates("site").sort_values(["pft", "site"])
     panels = {"dRMSE": "dRMSE (%)", "dKGE": "change of KGE"}
-    figure = Figure(figsize=(WIDTH, 1.3 + 0.25 * len(towers)), layout="constrained")
+    figure = Figure(figsize=(WIDTH, 1.55 + 0.25 * len(towers)), layout="constrained")
     grid = figure.subplots(1, len(panels), sharey=True)
     for axes, (name, label) in zip(grid, panels.items(), strict=True):
         wide = gain.pivot(index="site", columns="resolution", values=name)
@@ -111,6 +111,7 @@ def heat_map(contents: Contents, flux: str) -> Plot | None:
     bar.set_ticks(
         [-GAIN_LIMIT, 0, GAIN_LIMIT], labels=["−50 %, −0.5\nworse", "0", "+50 %, +0.5\nbetter"]
     )
+    figure.suptitle(sentence(long_name(flux)), x=0.02, ha="left", fontsize=9.5, fontweight="bold")
     said = ", ".join(
         count(own["n"], str(resolution))[4:]
         for resolution, own in gain.groupby("resolution", sort=False)

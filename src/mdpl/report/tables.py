@@ -128,8 +128,9 @@ def intervals(contents: Contents, gathered: Gathered) -> Table | None:
     table = gathered.gains
     if table.empty:
         return None
-    order = table.assign(last=table["site"] != ALL).sort_values(
-        ["last", "flux", "gain"], kind="stable"
+    rank = {flux: i for i, flux in enumerate(contents.fluxes)}
+    order = table.assign(last=table["site"] != ALL, rank=table["flux"].map(rank)).sort_values(
+        ["last", "rank", "gain"], ascending=[True, True, False], kind="stable"
     )
     rows = []
     for r in order.to_dict("records"):

@@ -25,6 +25,7 @@ from mdpl.report.style import (
     long_name,
     pft_colours,
     pft_handles,
+    sentence,
 )
 
 LEGEND_COLUMNS = 3
@@ -46,18 +47,21 @@ def diagram(contents: Contents, flux: str) -> Plot | None:
     if table.empty:
         return None
     reach = table[["sd_ratio_default", "sd_ratio_learnt"]].to_numpy()
-    limit = float(np.clip(1.08 * np.nanmax(reach), 1.3, LIMIT))
-    within = np.asarray((reach <= limit).all(axis=1))
+    within = np.asarray((reach <= LIMIT).all(axis=1))
     outside, table = int((~within).sum()), table.loc[within]
+    if table.empty:
+        return None
+    limit = float(np.clip(1.08 * reach[within].max(), 1.3, LIMIT))
     half = bool((table[["r_default", "r_learnt"]] < 0).any(axis=None))
     handles = _legend(contents, table)
     legend = 0.2 + 0.19 * -(-len(handles) // LEGEND_COLUMNS)
     plot = 0.45 + WIDTH * (0.50 if half else 0.84)
-    height = plot + legend
+    height = plot + legend + 0.1
     figure = Figure(figsize=(WIDTH, height))
     axes = figure.add_axes((0.11, (legend + 0.42) / height, 0.84, (plot - 0.45) / height))
     _taylor_frame(axes, limit, half)
     _taylor_arrows(axes, table, pft_colours(contents.pfts))
+    figure.text(0.01, 0.985, sentence(long_name(flux)), va="top", fontsize=9.5, fontweight="bold")
     figure.legend(
         handles=handles,
         loc="lower center",
@@ -65,7 +69,7 @@ def diagram(contents: Contents, flux: str) -> Plot | None:
         columnspacing=1.2,
         handletextpad=0.3,
     )
-    beyond = f" {outside} tower(s) lie beyond SD ratio {limit:.1f}." if outside else ""
+    beyond = f" {outside} tower(s) lie beyond SD ratio {LIMIT:g}." if outside else ""
     return Plot(
         f"taylor_{flux}",
         figure,
@@ -109,7 +113,9 @@ def by_pft(contents: Contents, flux: str) -> Plot | None:
                 handletextpad=0.1,
             )
     states = [handle("o", FAINT, "default", hollow=True), handle("o", FAINT, "learnt")]
-    figure.legend(handles=states, loc="outside lower center", ncols=2)
+    figure.legend(handles=states, loc="outside upper right", ncols=2)
+    figure.suptitle(sentence(long_name(flux)), x=0.01, ha="left", fontsize=9.5, fontweight="bold")
+    figure.supxlabel("SD / observed SD, on both axes; angle: correlation R", fontsize=9)
     beyond = f" {outside} tower(s) lie beyond SD ratio {LIMIT:g}." if outside else ""
     return Plot(
         f"taylor_pft_{flux}",
@@ -138,11 +144,12 @@ def table(contents: Contents) -> Table:
     wide["sd"] = wide["sd_ratio"] * wide["std_obs"]
     inside = 1 + wide["sd_ratio"] ** 2 - 2 * wide["sd_ratio"] * wide["r"]
     wide["crmse"] = wide["std_obs"] * np.sqrt(np.maximum(inside, 0.0))
+    wide["flux"] = pd.Categorical(wide["flux"], contents.fluxes, ordered=True)
     both = wide.pivot(index=[*keys, "std_obs"], columns="model", values=["sd", "r", "crmse"])
     shown = []
     for key, r in both.iterrows():
         flux, resolution, pft, site, n, observed = np.asarray(key, dtype=object)
-        cells = [text(site, "key"), text(pft), text(flux), whole(n), num(observed)]
+        cells = [text(site, "key"), text(pft), text(str(flux)), whole(n), num(observed)]
         cells += [num(r[m, w]) for m in ("sd", "r", "crmse") for w in (REFERENCE, contents.learnt)]
         shown.append(Row(tuple(cells), {"flux": flux, "resolution": resolution}))
     heads = ("Tower", "IGBP", "Flux", "n", "SD observed", "SD default", "learnt")
