@@ -130,7 +130,12 @@ def test_panels_without_data_are_not_drawn(contents):
     nothing = {flux: np.zeros_like(mask) for flux, mask in ours.measured.items()}
     assert series.monthly(contents, replace(ours, measured=nothing)) is None
     half = {**ours.measured, "Qh": nothing["Qh"]}
-    assert len(series.diurnal(contents, replace(ours, measured=half)).figure.axes) == 1
+    assert len(series.diurnal(contents, ours).figure.axes) == 2 * 4
+    assert len(series.diurnal(contents, replace(ours, measured=half)).figure.axes) == 4
+    spring = np.isin(ours.time.astype("datetime64[M]").astype(int) % 12, (2, 3, 4))
+    only = {flux: mask & spring for flux, mask in ours.measured.items()}
+    axes = series.diurnal(contents, replace(ours, measured=only)).figure.axes
+    assert [a.get_title() for a in axes] == ["MAM", ""]
     empty = contents.recovery.iloc[:0]
     assert parameter_figures.recovery(replace(contents, recovery=empty)) is None
 

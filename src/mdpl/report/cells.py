@@ -32,7 +32,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """A table: caption, column heads, rows, and its CSV for download (as shown, if none is given)."""
+    """A table: caption, column heads, rows, and its CSV for download, as shown if none is given."""
 
     name: str
     caption: str

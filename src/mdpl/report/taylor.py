@@ -123,7 +123,7 @@ def by_pft(contents: Contents, flux: str) -> Plot | None:
         f"Taylor diagrams of {long_name(flux)} by PFT: angle R, distance from the origin SD, "
         "distance from the dot centred RMSE (dotted, every 0.5), both over the observed SD. "
         f"Hollow: default; filled: learnt. Half-hourly or hourly, validation period, "
-        f"{contents.basis}; n towers above each panel, {count(table['n'], 'steps a tower')[4:]}."
+        f"{contents.basis}; towers above each panel, {count(table['n'], 'steps a tower')}."
         f"{beyond}",
         f"Taylor diagrams of {flux} by PFT",
         wide=True,
