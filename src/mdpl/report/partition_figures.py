@@ -67,8 +67,8 @@ def seasons(contents: Contents, gathered: Gathered, quantity: str) -> Plot | Non
         "(filled) against observed; dashed: equal. Hours "
         f"{MIDDAY[0]} to {MIDDAY[1]} local standard time, steps at which both fluxes were measured "
         f"and at least {LEAST_FLUX:g} W m⁻² to share in the mean; validation period, "
-        f"{contents.basis}; n = {len(wide)} pairs of tower and season. Calendar months, so at southern towers DJF "
-        f"is summer.{left}",
+        f"{contents.basis}; n = {len(wide)} pairs of tower and season. Calendar months: at "
+        f"southern towers DJF is summer.{left}",
         f"{LABELS[quantity].capitalize()} by season",
     )
 
@@ -102,9 +102,9 @@ def hours(contents: Contents, gathered: Gathered) -> Plot | None:
         "evaporative_fraction_hour",
         figure,
         "Evaporative fraction through the day, Σ Qle / Σ (Qle + Qh) of each hour, median over the "
-        f"towers of a PFT, n = {table['site'].nunique()} towers in all; hours with less than {LEAST_FLUX:g} W m⁻² to share in the mean are "
-        f"left out at a tower. Validation period, {contents.basis}, steps at which both fluxes "
-        "were measured.",
+        f"towers of a PFT, n = {table['site'].nunique()} towers in all; hours with less than "
+        f"{LEAST_FLUX:g} W m⁻² to share in the mean are left out at a tower. Validation period, "
+        f"{contents.basis}, steps at which both fluxes were measured.",
         "Evaporative fraction by hour and PFT",
     )
 
