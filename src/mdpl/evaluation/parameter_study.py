@@ -138,7 +138,9 @@ def directions(
         right = _standard_ranks(known[keep].to_frame())[:, 0]
         before, after = (t[question.parameter][keep] for t in (default, learnt))
         found = [
-            float(_standard_ranks(series.to_frame())[:, 0] @ right / n) if n else np.nan
+            float(np.round(_standard_ranks(series.to_frame())[:, 0] @ right / n, 9))
+            if n
+            else np.nan
             for series in (before, after, after - before)
         ]
         p = np.nan

@@ -84,9 +84,9 @@ def _agreement(s: Study) -> str:
     middle = table["share"].median()
     chance = (k - 1) / (n - 1)
     return (
-        f"Between PFTs lies a median of {middle:.0%} of the variance of learnt values, where "
-        f"{chance:.0%} is expected of labels drawn by lot ({n} towers, {k} PFTs). Towers of a PFT "
-        f"are more alike than chance (permutation test, adjusted p < {SURE:g}) in "
+        f"Between PFTs lies a median of {100 * middle:.0f} % of the variance of learnt values, "
+        f"where {100 * chance:.0f} % is expected of labels drawn by lot ({n} towers, {k} PFTs). "
+        f"Towers of a PFT are more alike than chance (permutation test, adjusted p < {SURE:g}) in "
         f"{_list(alike) if alike else 'no parameter'}; what learning changed is so in "
         f"{_list(moved) if moved else 'none'}. Defaults are by class and the generator is told the "
         "land cover, so agreement of values is partly built in; that of the changes less so."

@@ -116,4 +116,8 @@ def _over_towers(gathered: Gathered, flux: str) -> pd.DataFrame:
         }
     ).reset_index()
     least = min(LEAST_TOWERS, own["site"].nunique())
+    order = {driver: i for i, driver in enumerate(EDGES)}
+    found = found.sort_values(
+        ["driver", "low"], key=lambda c: c.map(order) if c.name == "driver" else c, kind="stable"
+    )
     return found[found["towers"] >= least]

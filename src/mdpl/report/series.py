@@ -58,7 +58,7 @@ def diurnal(contents: Contents, series: Series) -> Plot | None:
     shown = [i for i in range(4) if any((s == i).sum() >= LEAST_STEPS for s in season.values())]
     if not shown:
         return None
-    size = (0.6 + 1.6 * len(shown), 0.75 + 1.35 * len(panels))
+    size = (0.6 + 1.15 * len(shown), 0.75 + 1.25 * len(panels))
     figure = Figure(figsize=(max(size[0], WIDTH), size[1]), layout="constrained")
     grid = figure.subplots(len(panels), len(shown), squeeze=False, sharex=True, sharey="row")
     for row, (flux, pairs) in zip(grid, panels.items(), strict=True):
