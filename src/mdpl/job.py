@@ -24,6 +24,7 @@ from mdpl.lsm.opening import open_model
 from mdpl.progress import Progress
 from mdpl.runs import RunFolder, load_dataset, save_dataset
 from mdpl.sites.attribute_tables import read_attributes, with_attributes
+from mdpl.sites.attributes import vapour_pressure_deficit
 from mdpl.sites.catalogue import open_sites
 from mdpl.sites.site import Site
 from mdpl.surrogate.windows import SiteTensors, build
@@ -180,6 +181,13 @@ def observe(job: Job, site: Site) -> xr.Dataset:
     """What a tower is judged by, as the run folder keeps it."""
     fluxes = [f for f in JUDGED if f in site.fluxes]
     return scoring.observations(site, fluxes, job.config.sites.flux, split(site.time))
+
+
+def drivers(site: Site) -> xr.Dataset:
+    """The weather that residuals are looked at against: SWdown (W m-2) and VPD (hPa)."""
+    sun, dryness = site.forcing["SWdown"].values, vapour_pressure_deficit(site.forcing)
+    data = {"SWdown": ("time", sun, {"units": "W m-2"}), "VPD": ("time", dryness, {"units": "hPa"})}
+    return xr.Dataset(data, coords={"time": site.time})
 
 
 def made_from(path: Path, parameters: pd.Series) -> bool:

@@ -22,6 +22,7 @@ from mdpl.job import (
     JUDGED,
     Job,
     by_tower,
+    drivers,
     observe,
     open_job,
     read_parameters,
@@ -150,6 +151,10 @@ def _evaluate(job: Job, folder: RunFolder, progress: Progress, counts: dict[str,
 
 
 def _report(job: Job, folder: RunFolder, progress: Progress, counts: dict[str, int]) -> None:
+    for site in job.sites:
+        path = folder / f"drivers/{site.code}.nc"
+        if not path.exists():
+            save_dataset(drivers(site), path)
     page.build(folder.path)
 
 
