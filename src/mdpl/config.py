@@ -42,6 +42,16 @@ class SitesConfig(_Section):
         description="heat fluxes as measured (raw), corrected by the network (corrected: *_cor), "
         "or the energy balance closed here: bowen_ratio, residual",
     )
+    daily: Path | None = Field(
+        None,
+        description="folder of daily observations with uncertainties in CalLMIP form to learn "
+        "from in place of the record's steps, relative to this file; null = none",
+    )
+    daily_model_error: Annotated[float, Field(ge=0, le=1)] = Field(
+        0.2,
+        description="part of the standard deviation of daily observations that the model is not "
+        "expected to explain, added to their uncertainty when days are weighed",
+    )
 
 
 class SupplyConfig(_Section):
@@ -163,7 +173,7 @@ class Config(_Section):
     """A run of MdPL."""
 
     title: str = Field("MdPL calibration", description="heading of the report")
-    tasks: tuple[Literal["Qle", "Qh", "GPP"], ...] = Field(
+    tasks: tuple[Literal["Qle", "Qh", "GPP", "NEE"], ...] = Field(
         ("Qle", "Qh"), min_length=1, description="fluxes that are learnt together"
     )
     sites: SitesConfig = SitesConfig()
@@ -199,7 +209,8 @@ def load(path: Path) -> Config:
     except ValidationError as error:
         lines = "\n".join(f"  {line}" for line in _explain(error))
         raise ConfigError(f"{path}: this does not describe a run:\n{lines}") from error
-    places = {"folder": config.sites.folder, "attributes": config.sites.attributes}
+    named = config.sites
+    places = {"folder": named.folder, "attributes": named.attributes, "daily": named.daily}
     found = {key: (path.parent / place).resolve() for key, place in places.items() if place}
     return config.model_copy(update={"sites": config.sites.model_copy(update=found)})
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -15,8 +15,10 @@ from mdpl.config import Config, SupplyConfig
 from mdpl.ensemble.run import Plan
 from mdpl.errors import ConfigError, RunError
 from mdpl.evaluation import scores as scoring
+from mdpl.evaluation.given_days import GIVEN_DAY, given_days, score_given_days
 from mdpl.evaluation.periods import split
 from mdpl.evaluation.resolution import Coverage
+from mdpl.lsm.matsiro import respiration
 from mdpl.lsm.matsiro.mixture import Mixture
 from mdpl.lsm.matsiro.model import Matsiro
 from mdpl.lsm.matsiro.place import SupplyOptions
@@ -25,27 +27,41 @@ from mdpl.progress import Progress
 from mdpl.runs import RunFolder, load_dataset, save_dataset
 from mdpl.sites.attribute_tables import read_attributes, with_attributes
 from mdpl.sites.catalogue import open_sites
+from mdpl.sites.daily import find_daily, read_daily
 from mdpl.sites.site import Site
 from mdpl.surrogate.windows import SiteTensors, build
 
 STATE = ("SoilStress", "SoilMoist", "SoilTemp", "CanopInt", "GPP")
 """Outputs of the reference run that tell the surrogate the state of the land."""
 
+RESPIRATION = tuple(parameter.name for parameter in respiration.PARAMETERS)
+"""Calibrated too where NEE is learnt from, unless the user names parameters."""
+
 JUDGED = ("Qle", "Qh", "GPP")
 
 
 @dataclass(frozen=True)
 class Job:
-    """A configuration with its towers and its land model opened."""
+    """A configuration with its towers and its land model opened.
+
+    Attributes:
+        daily: tower -> daily observations (`mdpl.evaluation.given_days.given_days`), where the
+            configuration gives any; then these are learnt from.
+    """
 
     config: Config
     sites: tuple[Site, ...]
     model: Matsiro
+    daily: Mapping[str, xr.Dataset] = field(default_factory=dict)
 
     @cached_property
     def space(self) -> ParameterSpace:
         """The parameters that are free, within the bounds of this run."""
-        names = self.config.model.parameters or self.model.recommended
+        carbon = RESPIRATION if "NEE" in self.config.tasks else ()
+        names = self.config.model.parameters or (
+            *self.model.recommended,
+            *(n for n in carbon if n in self.model.parameters.names),
+        )
         every = self.model.parameters.narrow(self.config.model.ranges)
         return every.subset(names)
 
@@ -56,6 +72,16 @@ class Job:
     @property
     def outputs(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys(("Qle", "Qh", *self.config.tasks, "GPP")))
+
+    @property
+    def judged(self) -> tuple[str, ...]:
+        """Fluxes that are scored."""
+        return tuple(dict.fromkeys((*JUDGED, *self.config.tasks)))
+
+    @property
+    def target_resolution(self) -> str:
+        """Resolution in the table of scores of what is learnt from."""
+        return "native" if self.config.sites.daily is None else GIVEN_DAY
 
     def plan(self) -> Plan:
         """The ensemble the surrogate learns from."""
@@ -99,10 +125,31 @@ def open_job(config: Config) -> Job:
             raise ConfigError(
                 f"model.supply, model.mixtures: no tower {code}; there are {', '.join(codes)}"
             )
-    job = Job(config, sites, model)
+    daily: dict[str, xr.Dataset] = {}
+    if chosen.daily is not None:
+        sites, daily = _with_daily(config, sites, chosen.daily)
+    job = Job(config, sites, model, daily)
     for site in sites:
         _check_site(job, site)
     return job
+
+
+def _with_daily(
+    config: Config, sites: Sequence[Site], folder: Path
+) -> tuple[tuple[Site, ...], dict[str, xr.Dataset]]:
+    """Towers with the files of daily observations among their sources, and these observations.
+
+    Held-out towers need none.
+    """
+    found, daily = [], {}
+    for site in sites:
+        if site.code in config.sites.held_out and not list(folder.glob(f"{site.code}_daily_*.nc")):
+            found.append(site)
+            continue
+        read = read_daily(find_daily(folder, site.code), site.code)
+        daily[site.code] = given_days(site, read, config.tasks)
+        found.append(replace(site, sources={**site.sources, read.source: read.sha256}))
+    return tuple(found), daily
 
 
 def _supply(options: SupplyConfig) -> SupplyOptions:
@@ -112,7 +159,12 @@ def _supply(options: SupplyConfig) -> SupplyOptions:
 
 def _check_site(job: Job, site: Site) -> None:
     job.space.check(job.space.defaults(site.attributes))
-    observed = scoring.observations(site, job.config.tasks, job.config.sites.flux, split(site.time))
+    if site.code in job.daily:
+        observed = job.daily[site.code]
+    else:
+        observed = scoring.observations(
+            site, job.config.tasks, job.config.sites.flux, split(site.time)
+        )
     for task in job.config.tasks:
         counts = f"{task}_measured"
         if site in job.training and (counts not in observed or not observed[counts].any()):
@@ -144,23 +196,36 @@ def tensors(job: Job, folder: RunFolder) -> dict[str, SiteTensors]:
 
 
 def score(
-    job: Job, site: Site, name: str, simulation: xr.Dataset, fluxes: Sequence[str] = JUDGED
+    job: Job,
+    site: Site,
+    name: str,
+    simulation: xr.Dataset,
+    fluxes: Sequence[str] | None = None,
 ) -> pd.DataFrame:
-    """Rows of ``scores.csv`` of one run of a tower, of the fluxes that both have."""
-    return scoring.score(
+    """Rows of ``scores.csv`` of one run of a tower, of the fluxes that both have.
+
+    Args:
+        fluxes: default all that the job judges.
+    """
+    wanted = job.judged if fluxes is None else fluxes
+    scores = scoring.score(
         site,
         name,
         simulation,
-        [f for f in fluxes if f in site.fluxes and f in simulation],
+        [f for f in wanted if f in site.fluxes and f in simulation],
         job.config.sites.flux,
         split(site.time),
         job.coverage(),
     )
+    if site.code not in job.daily:
+        return scores
+    days = score_given_days(job.daily[site.code], name, simulation, wanted)
+    return pd.concat([scores, days], ignore_index=True) if len(scores) else days
 
 
 def observe(job: Job, site: Site) -> xr.Dataset:
     """What a tower is judged by, as the run folder keeps it."""
-    fluxes = [f for f in JUDGED if f in site.fluxes]
+    fluxes = [f for f in job.judged if f in site.fluxes]
     return scoring.observations(site, fluxes, job.config.sites.flux, split(site.time))
 
 

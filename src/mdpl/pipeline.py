@@ -18,7 +18,6 @@ from mdpl.ensemble.store import EnsembleStore
 from mdpl.errors import RunError
 from mdpl.evaluation import scores as scoring
 from mdpl.job import (
-    JUDGED,
     Job,
     by_tower,
     observe,
@@ -98,6 +97,8 @@ def _ensemble(job: Job, folder: RunFolder, progress: Progress, counts: dict[str,
     observed = {site.code: observe(job, site) for site in job.sites}
     for code, dataset in observed.items():
         save_dataset(dataset, folder / f"observations/{code}.nc")
+    for code, dataset in job.daily.items():
+        save_dataset(dataset, folder / f"observations/daily/{code}.nc")
     folder.write("sites.json", _describe_sites(job))
     store = EnsembleStore(folder / "ensemble.zarr")
     rounds.run_counted(job, job.plan(), store, progress, counts)
@@ -140,7 +141,7 @@ def _evaluate(job: Job, folder: RunFolder, progress: Progress, counts: dict[str,
     scores = pd.concat(tables, ignore_index=True)
     folder.write("scores.csv", scores.to_csv(index=False))
     folder.write("gains.csv", scoring.gains(scores).to_csv(index=False))
-    rounds.finish(folder, scores)
+    rounds.finish(job, folder, scores)
 
 
 def _report(job: Job, folder: RunFolder, progress: Progress, counts: dict[str, int]) -> None:
@@ -168,7 +169,7 @@ def _describe_sites(job: Job) -> str:
             "role": "held_out" if held else "train",
             "why": f"{chosen}; {'held out: nothing is learnt from it' if held else 'learnt from'}",
             "years": float(site.attributes["years"]),
-            "measured": {f: int(measured(site, f).sum()) for f in JUDGED if f in site.fluxes},
+            "measured": {f: int(measured(site, f).sum()) for f in job.judged if f in site.fluxes},
             "period": [str(site.time[0])[:16], str(site.time[-1])[:16]],
         }
     return json.dumps(entries, indent=2)

@@ -21,7 +21,6 @@ from mdpl.config_learning import GeneratorConfig
 from mdpl.ensemble.store import EnsembleStore
 from mdpl.errors import RunError
 from mdpl.job import (
-    JUDGED,
     Job,
     by_tower,
     made_from,
@@ -259,7 +258,9 @@ def first_parameters(run: RunFolder) -> pd.DataFrame:
 
 
 def judge(
-    experiment: Experiment, models: Mapping[str, Mapping[str, Path]], fluxes: Sequence[str] = JUDGED
+    experiment: Experiment,
+    models: Mapping[str, Mapping[str, Path]],
+    fluxes: Sequence[str] | None = None,
 ) -> pd.DataFrame:
     """Scores of runs, columns as in ``scores.csv``.
 

@@ -19,7 +19,7 @@ from mdpl.calibration.calibration import Calibration
 from mdpl.calibration.objective import Answers, Ledger, Objective, simulated
 from mdpl.errors import ConfigError, RunError
 from mdpl.evaluation import scores as scoring
-from mdpl.job import JUDGED, Job, made_from, open_job, score
+from mdpl.job import Job, made_from, open_job, score
 from mdpl.memory import give_back
 from mdpl.progress import Progress, Task
 from mdpl.runs import RunFolder, load_dataset, locked, open_run, save_dataset
@@ -189,7 +189,7 @@ def _simulate(job: Job, site: Site, found: Calibration, path: Path) -> xr.Datase
         values = job.model.parameters.complete(
             job.space.names, found.values(site.code), site.attributes
         )
-        run = job.model.simulate(site, values, JUDGED).isel(member=0)
+        run = job.model.simulate(site, values, job.judged).isel(member=0)
         save_dataset(run.assign_attrs(parameters=learnt.to_json()), path)
     return load_dataset(path)
 

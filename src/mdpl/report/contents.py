@@ -14,6 +14,7 @@ import xarray as xr
 import yaml
 
 from mdpl.errors import RunError
+from mdpl.evaluation.given_days import GIVEN_DAY
 from mdpl.evaluation.scores import COLUMNS, gains, masks
 
 REFERENCE = "default"
@@ -129,6 +130,11 @@ class Contents:
         settings = yaml.safe_load(self.config)
         tasks = settings.get("tasks") if isinstance(settings, dict) else None
         return [flux for flux in self.fluxes if not tasks or flux in tasks]
+
+    @property
+    def target_resolution(self) -> str:
+        """Resolution of what was learnt from: daily observations where there are any."""
+        return GIVEN_DAY if GIVEN_DAY in set(self.scores["resolution"]) else "native"
 
     @property
     def beyond_standard(self) -> list[str]:

@@ -10,6 +10,7 @@ import pandas as pd
 
 from mdpl.evaluation.metrics import MEANINGS
 from mdpl.evaluation.periods import PERIODS
+from mdpl.evaluation.given_days import GIVEN_DAY
 from mdpl.evaluation.resolution import RESOLUTIONS
 from mdpl.report.cells import Cell, Row, Table, csv_uri, num, percent, text, whole
 from mdpl.report.contents import REFERENCE, Contents
@@ -87,7 +88,7 @@ def medians(contents: Contents) -> Table:
     heads = ("Flux", "Resolution", "Model", "Towers", *(MEANINGS[m].label for m in SHOWN))
     rows = []
     for flux in contents.fluxes:
-        for resolution in RESOLUTIONS:
+        for resolution in _resolutions(contents):
             here = scores.query("flux == @flux and resolution == @resolution")
             for model in models:
                 keys = [(flux, resolution, model, metric) for metric in SHOWN]
@@ -180,7 +181,8 @@ def promised(contents: Contents) -> Table:
         cells += [percent(p["promised"]), percent(p["delivered"])]
         cells.append(num(100 * (p["promised"] - p["delivered"])))
         rows.append(Row(tuple(cells)))
-    caption = "Promised by the surrogate, delivered by the land model (native resolution)"
+    resolution = contents.target_resolution.replace("_", " ")
+    caption = f"Promised by the surrogate, delivered by the land model ({resolution} resolution)"
     return Table("promised", caption, heads + more, tuple(rows), csv_uri(table))
 
 
@@ -288,7 +290,7 @@ def _comparisons(contents: Contents) -> list[Comparison]:
     scores = contents.scores
     rows = scores[scores["model"].isin([REFERENCE, contents.learnt]) & (scores["n"] > 0)]
     wide = rows.pivot(index=[*keys, "n"], columns=["metric", "model"], values="value")
-    order = {name: i for i, name in enumerate((*contents.fluxes, *RESOLUTIONS, *PERIODS))}
+    order = {name: i for i, name in enumerate((*contents.fluxes, *RESOLUTIONS, GIVEN_DAY, *PERIODS))}
     found = []
     for record in wide.reset_index().to_dict("records"):
         place = [str(record[(key, "")]) for key in keys]
@@ -304,6 +306,11 @@ def _comparisons(contents: Contents) -> list[Comparison]:
     return sorted(
         found, key=lambda c: (order[c.flux], order[c.resolution], order[c.period], c.site)
     )
+
+
+def _resolutions(contents: Contents) -> list[str]:
+    found = set(contents.scores["resolution"])
+    return [*RESOLUTIONS, *([GIVEN_DAY] if GIVEN_DAY in found else [])]
 
 
 def _models(contents: Contents) -> list[str]:
