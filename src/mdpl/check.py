@@ -58,11 +58,15 @@ def examine(config: Config) -> Findings:
             notes.append(f"{site.code}: filled: {filling}; LAI: {leaves}")
         if site.attributes.get("imputed", "nothing") != "nothing":
             notes.append(f"{site.code}: imputed: {site.attributes['imputed']}")
-        notes += [] if site.code in job.daily else [
-            f"{site.code}: only {share:.0%} of {flux} is measured"
-            for flux, share in shares.items()
-            if flux in config.tasks and share < 0.5
-        ]
+        notes += (
+            []
+            if site.code in job.daily
+            else [
+                f"{site.code}: only {share:.0%} of {flux} is measured"
+                for flux, share in shares.items()
+                if flux in config.tasks and share < 0.5
+            ]
+        )
     rounds = config.refine.rounds
     members = config.ensemble.members + rounds * config.refine.members
     runs = len(job.training) * members + 2 * len(job.sites)

@@ -11,7 +11,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from mdpl import __version__, cli_experiments, cli_sites, cli_surrogate
+from mdpl import __version__, cli_experiments, cli_exports, cli_sites, cli_surrogate
 from mdpl.cli_tools import complain as _complain
 from mdpl.cli_tools import keep_compiled as _keep_compiled
 from mdpl.cli_tools import out as _out
@@ -32,6 +32,7 @@ app = typer.Typer(
 app.add_typer(cli_sites.app, name="sites")
 app.add_typer(cli_surrogate.app, name="surrogate")
 app.add_typer(cli_experiments.app, name="experiment")
+app.add_typer(cli_exports.app, name="export")
 
 ConfigFile = Annotated[Path, typer.Argument(metavar="CONFIG", help="configuration (YAML)")]
 RunFolderArgument = Annotated[Path, typer.Argument(metavar="RUN", help="run folder")]

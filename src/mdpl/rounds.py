@@ -171,11 +171,16 @@ def refine(job: Job, folder: RunFolder, progress: Progress, counts: dict[str, in
     settle(folder, learnt)
 
 
+def settled(folder: RunFolder) -> int:
+    """The round whose parameters are those of the run."""
+    return max(int(p.parent.name) for p in folder.path.glob("rounds/*/promised.csv"))
+
+
 def finish(job: Job, folder: RunFolder, scores: pd.DataFrame) -> None:
     """Put what the last round's parameters delivered, from the run's scores, into the table."""
     target = (scores["metric"] == "rmse") & (scores["resolution"] == job.target_resolution)
     delivered = scores[target & (scores["model"] == "mdpl")].rename(columns={"value": "rmse"})
-    learnt = max(int(p.parent.name) for p in folder.path.glob("rounds/*/promised.csv"))
+    learnt = settled(folder)
     last = gaps(learnt, pd.read_csv(folder / "promised.csv"), delivered)
     if (folder / "rounds.csv").exists():
         before = pd.read_csv(folder / "rounds.csv")
@@ -280,3 +285,10 @@ def split_members(job: Job, tower: TowerRuns) -> tuple[TowerRuns, TowerRuns]:
 
 def _number(path: Path) -> int:
     return int(path.parts[-3])
+
+
+def settled_generators(folder: RunFolder) -> list[Path]:
+    """Files of the trained generators whose mean the run's parameters are."""
+    here = place(folder, settled(folder)) / "generator"
+    first, more = here / "generator.eqx", here.glob("[0-9]*/generator.eqx")
+    return [first, *sorted(more, key=lambda path: int(path.parent.name))]

@@ -57,7 +57,11 @@ def given_days(site: Site, daily: Daily, tasks: Sequence[str]) -> xr.Dataset:
     for flux, values in own.values.items():
         data[flux] = ("time", values, {"units": UNITS[flux]})
         data[f"{flux}_sd"] = ("time", own.sd[flux], {"units": UNITS[flux]})
-        data[f"{flux}_measured"] = ("time", counted[flux].astype(np.int8), {"meaning": "1 = counts"})
+        data[f"{flux}_measured"] = (
+            "time",
+            counted[flux].astype(np.int8),
+            {"meaning": "1 = counts"},
+        )
     period = np.where(validation, VALIDATION, CALIBRATION).astype(np.int8)
     data["period"] = ("time", period, {"meaning": "1 = calibration, 2 = validation"})
     about = {"site": site.code, "pft": site.pft, "source": daily.source, "split": rule}

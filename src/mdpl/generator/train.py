@@ -10,8 +10,8 @@ where k runs over the T fluxes, S is the number of towers that measure flux k, b
 measured steps (first term) and over towers and parameters (second), :math:`u_s` is the tower's
 default in the unit cube, b the prior width and w its weight.
 
-Against daily means :math:`y_d` with standard deviations :math:`\sigma_d`, :math:`f` is averaged over
-all steps of the day, and the first term is the share of the weighted variance left unexplained,
+Against daily means :math:`y_d` with standard deviations :math:`\sigma_d`, :math:`f` is averaged
+over all steps of the day, and the first term is the share of weighted variance left unexplained,
 
 .. math:: \frac{\sum_d w_d (f_d - y_d)^2}{\sum_d w_d (y_d - \bar y)^2}, \quad
           w_d = \frac{1}{\sigma_d^2 + (e \, \mathrm{sd}(y))^2}

@@ -158,8 +158,8 @@ def _steps(contents: Contents) -> str:
 
 def promised_table(contents: Contents) -> pd.DataFrame:
     """RMSE: site, flux, period, default, surrogate, land model; and both gains as fractions."""
-    resolution = contents.target_resolution
-    target = contents.scores.query("resolution == @resolution and metric == 'rmse'")
+    at_target = contents.scores["resolution"] == contents.target_resolution
+    target = contents.scores[at_target & (contents.scores["metric"] == "rmse")]
     wide = target.pivot(index=["site", "flux", "period"], columns="model", values="value")
     wide = wide.rename(columns={REFERENCE: "rmse_default", contents.learnt: "rmse_delivered"})
     ours = contents.promised

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from mdpl.evaluation.given_days import GIVEN_DAY
 from mdpl.evaluation.metrics import MEANINGS
 from mdpl.evaluation.periods import PERIODS
-from mdpl.evaluation.given_days import GIVEN_DAY
 from mdpl.evaluation.resolution import RESOLUTIONS
 from mdpl.report.cells import Cell, Row, Table, csv_uri, num, percent, text, whole
 from mdpl.report.contents import REFERENCE, Contents
@@ -290,7 +290,9 @@ def _comparisons(contents: Contents) -> list[Comparison]:
     scores = contents.scores
     rows = scores[scores["model"].isin([REFERENCE, contents.learnt]) & (scores["n"] > 0)]
     wide = rows.pivot(index=[*keys, "n"], columns=["metric", "model"], values="value")
-    order = {name: i for i, name in enumerate((*contents.fluxes, *RESOLUTIONS, GIVEN_DAY, *PERIODS))}
+    order = {
+        name: i for i, name in enumerate((*contents.fluxes, *RESOLUTIONS, GIVEN_DAY, *PERIODS))
+    }
     found = []
     for record in wide.reset_index().to_dict("records"):
         place = [str(record[(key, "")]) for key in keys]

@@ -93,7 +93,9 @@ def read_daily(path: Path, code: str) -> Daily:
             if own != code:
                 raise SiteError(f"{path}: expected observations of {code}, found those of {own}")
             days = _days(file, path)
-            pairs = {f: _pair(file, f, days.size, path) for f in _UNITS if f"{f}_daily" in file.variables}
+            pairs = {
+                f: _pair(file, f, days.size, path) for f in _UNITS if f"{f}_daily" in file.variables
+            }
     except OSError as error:
         raise SiteError(f"{path}: expected a NetCDF file; {error}") from error
     if not pairs:
@@ -109,7 +111,8 @@ def _days(file: netCDF4.Dataset, path: Path) -> np.ndarray:
     axis = file["time"]
     try:
         stamps = netCDF4.num2date(axis[:], axis.units, getattr(axis, "calendar", "standard"))
-        days = np.array([s.isoformat()[:10] for s in np.ravel(stamps)], dtype="datetime64[D]")
+        texts = [stamp.isoformat()[:10] for stamp in np.ravel(np.asarray(stamps))]
+        days = np.array(texts, dtype="datetime64[D]")
     except (AttributeError, ValueError) as error:
         raise SiteError(f"{path}: time cannot be read ({axis.units!r}; {error})") from error
     if days.size < 2 or not (np.diff(days) == np.timedelta64(1, "D")).all():
@@ -120,9 +123,7 @@ def _days(file: netCDF4.Dataset, path: Path) -> np.ndarray:
     return days
 
 
-def _pair(
-    file: netCDF4.Dataset, flux: str, size: int, path: Path
-) -> tuple[np.ndarray, np.ndarray]:
+def _pair(file: netCDF4.Dataset, flux: str, size: int, path: Path) -> tuple[np.ndarray, np.ndarray]:
     """Values and standard deviations; a value without a usable uncertainty does not count."""
     values, sd = (_series(file, f"{flux}{part}_daily", flux, size, path) for part in ("", "_uc"))
     known = np.isfinite(values) & np.isfinite(sd) & (sd > 0)

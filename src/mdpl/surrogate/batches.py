@@ -181,7 +181,9 @@ def losses(surrogate: Surrogate, batch: Batch) -> jax.Array:
     target = jnp.where(counts, batch.target, 0)
     sites, groups, members, steps, tasks = target.shape
     span = batch.chosen.shape[1] // groups
-    weight = jnp.ones((sites, groups, tasks), target.dtype) if batch.weight is None else batch.weight
+    weight = (
+        jnp.ones((sites, groups, tasks), target.dtype) if batch.weight is None else batch.weight
+    )
 
     # Few blocks at once, recomputed in the backward pass: the arrays stay in the cache, which is
     # twice as fast as keeping them.
