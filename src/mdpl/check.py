@@ -67,6 +67,10 @@ def examine(config: Config) -> Findings:
                 if flux in config.tasks and share < 0.5
             ]
         )
+    notes += [
+        f"{choice.code}: {'taken' if choice.taken else 'left out'} by sites.select: {choice.why}"
+        for choice in job.selection
+    ]
     rounds = config.refine.rounds
     members = config.ensemble.members + rounds * config.refine.members
     runs = len(job.training) * members + 2 * len(job.sites)

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from mdpl.config_learning import AnySurrogateConfig, GeneratorConfig, SequenceConfig
 from mdpl.errors import ConfigError
 from mdpl.sites.closure import FluxChoice
+from mdpl.sites.selection import Rule
 
 
 class _Section(BaseModel):
@@ -36,6 +37,11 @@ class SitesConfig(_Section):
         None,
         description="table (CSV) or folder of tables of soil, vegetation fractions and heights, "
         "relative to this file; null = none",
+    )
+    select: Rule | None = Field(
+        None,
+        description="rule by which towers are taken, such as {years: 1, measured: {Qle: 0.3, "
+        "Qh: 0.3}, verdict: [good, usable], pft: [ENF, DBF], closure: [0.6, 1.2]}; null = all",
     )
     flux: FluxChoice = Field(
         "raw",

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from mdpl.config import Config, SupplyConfig
+from mdpl.config import Config, SitesConfig, SupplyConfig
 from mdpl.ensemble.run import Plan
 from mdpl.errors import ConfigError, RunError
 from mdpl.evaluation import scores as scoring
@@ -26,8 +26,9 @@ from mdpl.lsm.model import ParameterSpace
 from mdpl.progress import Progress
 from mdpl.runs import RunFolder, load_dataset, save_dataset
 from mdpl.sites.attribute_tables import read_attributes, with_attributes
-from mdpl.sites.catalogue import open_sites
+from mdpl.sites.catalogue import find_towers, open_sites
 from mdpl.sites.daily import find_daily, read_daily
+from mdpl.sites.selection import Choice, select
 from mdpl.sites.site import Site
 from mdpl.surrogate.windows import SiteTensors, build
 
@@ -47,12 +48,14 @@ class Job:
     Attributes:
         daily: tower -> daily observations (`mdpl.evaluation.given_days.given_days`), where the
             configuration gives any; then these are learnt from.
+        selection: what the rule of the configuration made of every tower; empty without a rule.
     """
 
     config: Config
     sites: tuple[Site, ...]
     model: Matsiro
     daily: Mapping[str, xr.Dataset] = field(default_factory=dict)
+    selection: tuple[Choice, ...] = ()
 
     @cached_property
     def space(self) -> ParameterSpace:
@@ -102,16 +105,19 @@ def open_job(config: Config) -> Job:
     chosen = config.sites
     named = None if chosen.codes is None else (*chosen.codes, *chosen.held_out)
     wanted = None if named is None else tuple(dict.fromkeys(named))
+    selection = _select(chosen, wanted)
+    if selection:
+        wanted = tuple(choice.code for choice in selection if choice.taken)
     sites = tuple(open_sites(chosen.folder, wanted))
     if chosen.attributes is not None:
         sites = tuple(with_attributes(sites, read_attributes(chosen.attributes)))
     codes = [s.code for s in sites]
-    unknown = sorted(set(chosen.held_out) - set(codes))
+    unknown = sorted(set(chosen.held_out) - {*codes, *(c.code for c in selection)})
     if unknown:
         raise ConfigError(
             f"sites.held_out: no tower {', '.join(unknown)}; there are {', '.join(codes)}"
         )
-    if set(codes) == set(chosen.held_out):
+    if set(codes) <= set(chosen.held_out):
         raise ConfigError("sites.held_out: every tower is held out; leave some to learn from")
     model = Matsiro(
         newton_steps=config.model.newton_steps,
@@ -128,10 +134,20 @@ def open_job(config: Config) -> Job:
     daily: dict[str, xr.Dataset] = {}
     if chosen.daily is not None:
         sites, daily = _with_daily(config, sites, chosen.daily)
-    job = Job(config, sites, model, daily)
+    job = Job(config, sites, model, daily, selection)
     for site in sites:
         _check_site(job, site)
     return job
+
+
+def _select(chosen: SitesConfig, wanted: Sequence[str] | None) -> tuple[Choice, ...]:
+    if chosen.select is None:
+        return ()
+    found = tuple(select(find_towers(chosen.folder, wanted), chosen.select))
+    if not any(choice.taken for choice in found):
+        reasons = "\n".join(f"  {choice.code}: {choice.why}" for choice in found)
+        raise ConfigError(f"sites.select: the rule takes none of {len(found)} towers:\n{reasons}")
+    return found
 
 
 def _with_daily(

@@ -100,6 +100,9 @@ def _ensemble(job: Job, folder: RunFolder, progress: Progress, counts: dict[str,
     for code, dataset in job.daily.items():
         save_dataset(dataset, folder / f"observations/daily/{code}.nc")
     folder.write("sites.json", _describe_sites(job))
+    if job.selection:
+        table = pd.DataFrame([vars(choice) for choice in job.selection])
+        folder.write("selection.csv", table.rename(columns={"code": "site"}).to_csv(index=False))
     store = EnsembleStore(folder / "ensemble.zarr")
     rounds.run_counted(job, job.plan(), store, progress, counts)
 
@@ -161,9 +164,12 @@ STAGES: dict[str, Callable[[Job, RunFolder, Progress, dict[str, int]], None]] = 
 
 def _describe_sites(job: Job) -> str:
     entries = {}
+    rule = {choice.code: choice.why for choice in job.selection}
     for site in job.sites:
         held = site.code in job.config.sites.held_out
         chosen = "named in the configuration" if job.config.sites.codes else "all of the folder"
+        if site.code in rule:
+            chosen = f"{chosen}; taken by sites.select: {rule[site.code]}"
         entries[site.code] = {
             "attributes": {k: _plain(v) for k, v in site.attributes.items()},
             "role": "held_out" if held else "train",

@@ -17,7 +17,7 @@ UNITS = {
 
 @pytest.mark.parametrize("model", ["default", "mdpl"])
 def test_a_file_a_tower_at_its_own_steps(finished, tmp_path, model):
-    run, config, _ = finished
+    run = finished[0]
     files = export(run, tmp_path, SilentProgress(), model=model)
     sites = open_finished(run).job.sites
     assert len(files) == len(sites) == 2

@@ -30,6 +30,7 @@ PARAMETER_COLUMNS = (
 )
 EXCESS = ("default", "learnt", "floor", "removed")
 EXTRA = {
+    "selection": ("selection.csv", ("site", "taken", "why")),
     "rounds": ("rounds.csv", ("round", "site", "flux", "period", "promised", "delivered", "gap")),
     "audit": ("audit/fidelity.csv", ("kind", "site", "task", "metric", "value")),
     "where": ("audit/where.csv", ("site", "task", "by", "part", "rmse_over_sd")),

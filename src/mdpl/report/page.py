@@ -109,6 +109,7 @@ def _tables(contents: Contents) -> dict[str, Table]:
     made = [make(contents) for make in makers]
     for make, source in (
         (tables.promised, contents.promised),
+        (tables.selection, contents.extra["selection"]),
         (tables.fidelity, contents.fidelity),
         (tables.recovery, contents.recovery),
         (tables.excess, contents.excess),

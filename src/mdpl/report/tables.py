@@ -79,6 +79,24 @@ def towers(contents: Contents) -> Table:
     )
 
 
+def selection(contents: Contents) -> Table:
+    """What the selection rule of the configuration made of every tower."""
+    table = contents.extra["selection"]
+    rows = [
+        Row(
+            (
+                text(row["site"], "key"),
+                text("taken" if row["taken"] else "left out"),
+                text(row["why"], "prose"),
+            )
+        )
+        for _, row in table.sort_values("taken", kind="stable").iterrows()
+    ]
+    count = f"{int(table['taken'].sum())} of {len(table)} towers taken"
+    heads = ("Tower", "Rule", "What was found (what was asked for)")
+    return Table("selection", f"Selection rule: {count}", heads, tuple(rows), csv_uri(table))
+
+
 def medians(contents: Contents) -> Table:
     """Every metric at every resolution: medians over towers on validation data, by model."""
     scores = contents.scores.query("period == 'validation' and n > 0").dropna(subset="value")
