@@ -20,8 +20,8 @@ def reference() -> str:
     lines = [
         "# Configuration",
         "",
-        "One YAML file describes a run; `mdpl init` writes it with every default, `mdpl check` says "
-        "what it would do and what is wrong with it. A key that is not here is refused. Paths are "
+        "One YAML file describes a run; `mdpl init` writes it with every default and `mdpl check` "
+        "says what it would do. A key that is not here is refused. Paths are "
         "relative to the file.",
         "",
     ]
