@@ -100,15 +100,20 @@ def learn(
     return found
 
 
-def observed_at(job: Job, folder: RunFolder, site: Site, seen: SiteTensors) -> TowerObservations:
+def observed_at(
+    job: Job, folder: RunFolder, site: Site, seen: SiteTensors, path: Path | None = None
+) -> TowerObservations:
     """What the generator may learn of a tower: measured steps, or days, of calibration periods.
 
     Fluxes the tower does not measure are left out.
+
+    Args:
+        path: file of its observations; default that of the run.
     """
     if site.code in job.daily:
         daily = _daily_targets(job, job.daily[site.code])
         return TowerObservations(seen, describe(site), {}, {}, daily)
-    observed = load_dataset(folder / f"observations/{site.code}.nc")
+    observed = load_dataset(path or folder / f"observations/{site.code}.nc")
     inside = scoring.masks(observed)["calibration"]
     tasks = [str(task) for task in job.config.tasks if task in observed]
     counts = {task: (observed[f"{task}_measured"].values > 0) & inside for task in tasks}

@@ -9,6 +9,8 @@ from mdpl.exports.opened import open_finished
 from mdpl.progress import SilentProgress
 from mdpl.runs import load_dataset
 
+pytestmark = pytest.mark.slow  # the run they share
+
 UNITS = {
     "Qle": "W m-2", "Qh": "W m-2", "Rnet": "W m-2", "Qg": "W m-2", "NEE": "umol m-2 s-1",
     "GPP": "umol m-2 s-1", "TVeg": "kg m-2 s-1", "AvgSurfT": "K",

@@ -18,6 +18,8 @@ from mdpl.exports.variables import VARIABLES, daily
 from mdpl.progress import SilentProgress
 from mdpl.runs import load_dataset
 
+pytestmark = pytest.mark.slow  # the run they share
+
 TEMPLATE = Path(__file__).parents[3] / "shared/callmip/CLASSIC.v2_Phase1b_Scen1_DK-Sor_Cal_Prior.nc"
 UNITS = {
     "nep": "kgC m-2 s-1", "gpp": "kgC m-2 s-1", "reco": "kgC m-2 s-1", "hfls": "W m-2",

@@ -11,6 +11,8 @@ from mdpl.job import open_job
 from mdpl.runs import load_dataset
 from mdpl.sites.daily import find_daily, read_daily
 
+pytestmark = pytest.mark.slow  # the run they share
+
 CODE = "VT-01"
 
 

@@ -191,12 +191,14 @@ def learn(
     config: GeneratorConfig,
     progress: Progress,
     counts: dict[str, int],
+    observed: Mapping[str, Path] | None = None,
 ) -> pd.DataFrame:
     """Parameters by a generator; see `mdpl.calibration.calibration.Calibration.table`.
 
     Args:
         teachers: towers whose observations it is trained on; those of no other are read.
         learners: towers it gives parameters to.
+        observed: tower -> file of its observations; default those of the run.
     """
     path, job = experiment.parameters(label), experiment.job
     if not path.exists():
@@ -205,7 +207,12 @@ def learn(
             surrogate,
             job.space,
             learners,
-            [rounds.observed_at(job, experiment.run, s, seen[s.code]) for s in teachers],
+            [
+                rounds.observed_at(
+                    job, experiment.run, s, seen[s.code], (observed or {}).get(s.code)
+                )
+                for s in teachers
+            ],
             config,
             path.parent / "generator",
             progress,
