@@ -239,6 +239,12 @@ def score(
     return pd.concat([scores, days], ignore_index=True) if len(scores) else days
 
 
+def with_variant(job: Job, scores: pd.DataFrame) -> pd.DataFrame:
+    """Scores with the column ``variant``: the flux choice, or ``given`` for daily observations."""
+    given = scores["resolution"] == GIVEN_DAY
+    return scores.assign(variant=np.where(given, "given", job.config.sites.flux))
+
+
 def observe(job: Job, site: Site) -> xr.Dataset:
     """What a tower is judged by, as the run folder keeps it."""
     fluxes = [f for f in job.judged if f in site.fluxes]
@@ -304,7 +310,11 @@ def simulate_learnt(
     with progress.task("land model at the learnt parameters", len(todo)) as task:
         for site, simulated in zip(todo, job.model.simulate_each(todo, values), strict=True):
             _check_learnt(simulated, site, learnt[site.code])
-            told = simulated.assign_attrs(parameters=learnt[site.code].to_json())
+            told = simulated.assign_attrs(
+                parameters=learnt[site.code].to_json(),
+                flux_choice=job.config.sites.flux,
+                learnt_from=", ".join(job.config.tasks),
+            )
             save_dataset(told, where(site.code))
             counts["lsm_runs"] += 1
             task.advance(1)

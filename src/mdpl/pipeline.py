@@ -27,6 +27,7 @@ from mdpl.job import (
     simulate_learnt,
     simulation_path,
     tensors,
+    with_variant,
 )
 from mdpl.memory import give_back
 from mdpl.progress import Progress
@@ -91,7 +92,8 @@ def _ensemble(job: Job, folder: RunFolder, progress: Progress, counts: dict[str,
         todo = [s for s in job.sites if not simulation_path(folder, "default", s.code).exists()]
         task.advance(len(job.sites) - len(todo))
         for site, run in zip(todo, job.model.simulate_each(todo, [None] * len(todo)), strict=True):
-            save_dataset(run, simulation_path(folder, "default", site.code))
+            told = run.assign_attrs(flux_choice=job.config.sites.flux, learnt_from="nothing")
+            save_dataset(told, simulation_path(folder, "default", site.code))
             counts["lsm_runs"] += 1
             task.advance(1)
     observed = {site.code: observe(job, site) for site in job.sites}
@@ -142,7 +144,7 @@ def _evaluate(job: Job, folder: RunFolder, progress: Progress, counts: dict[str,
         if name == "default" or site.code in learnt
     ]
     scores = pd.concat(tables, ignore_index=True)
-    folder.write("scores.csv", scores.to_csv(index=False))
+    folder.write("scores.csv", with_variant(job, scores).to_csv(index=False))
     folder.write("gains.csv", scoring.gains(scores).to_csv(index=False))
     rounds.finish(job, folder, scores)
 

@@ -20,6 +20,7 @@ def test_scores_at_given_days_are_those_of_the_files(finished):
     run, _, daily = finished
     scores = pd.read_csv(run / "scores.csv").query("resolution == 'given_day' and site == @CODE")
     assert set(scores["flux"]) == {"Qle", "Qh", "NEE"}
+    assert set(scores["variant"]) == {"given"}
     simulated = load_dataset(run / f"simulations/mdpl/{CODE}.nc")
     means = daily_means(simulated, ("NEE",))
     days = means["time"].values.astype("datetime64[D]")
