@@ -86,6 +86,18 @@ class Job:
         """Resolution in the table of scores of what is learnt from."""
         return "native" if self.config.sites.daily is None else GIVEN_DAY
 
+    def check_steps(self, what: str) -> None:
+        """Refuse what learns from, or asks of, single steps where daily means are the target.
+
+        Raises:
+            ConfigError: the run learnt from daily observations.
+        """
+        if self.config.sites.daily is not None:
+            raise ConfigError(
+                f"{what}: works on the steps of a record, and this run learnt from the daily "
+                "observations of sites.daily; give it a run without them"
+            )
+
     def plan(self) -> Plan:
         """The ensemble the surrogate learns from."""
         chosen = self.config.ensemble

@@ -1,4 +1,4 @@
-"""E2, E4, E5 and the choice of flux on a small run: counted, resumable, blind to what is left out."""
+"""E2, E4, E5 and the choice of flux on a run: counted, resumable, blind to who is left out."""
 
 import json
 import shutil

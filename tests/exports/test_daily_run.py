@@ -7,7 +7,10 @@ import pytest
 from mdpl.check import examine
 from mdpl.errors import ConfigError, SiteError
 from mdpl.evaluation.full_day import daily_means
+from mdpl.experiments import flux_choice, identifiability, rivals
 from mdpl.job import open_job
+from mdpl.progress import SilentProgress
+from mdpl.report import page
 from mdpl.runs import load_dataset
 from mdpl.sites.daily import find_daily, read_daily
 
@@ -52,8 +55,8 @@ def test_promised_is_compared_with_what_was_learnt_from(finished):
     np.testing.assert_allclose(both["delivered"], both["value"])
     names = set(pd.read_csv(run / "parameters.csv")["parameter"])
     assert {"soil_respiration", "plant_respiration", "temperature_sensitivity"} <= names
-    page = (run / "report.html").read_text(encoding="utf-8")
-    assert "<option>given_day</option>" in page
+    html = (run / "report.html").read_text(encoding="utf-8")
+    assert "<option>given_day</option>" in html
 
 
 def test_what_a_file_cannot_teach_is_refused_before_any_work(finished, tmp_path):
@@ -65,3 +68,25 @@ def test_what_a_file_cannot_teach_is_refused_before_any_work(finished, tmp_path)
     half_hourly = config.sites.model_copy(update={"daily": None})
     with pytest.raises(ConfigError, match="no measured NEE"):
         open_job(config.model_copy(update={"sites": half_hourly}))
+
+
+def test_what_works_on_single_steps_is_refused(finished):
+    run = finished[0]
+    with pytest.raises(ConfigError, match="rivals: works on the steps of a record"):
+        rivals.calibrate(run, "direct", SilentProgress())
+    with pytest.raises(ConfigError, match="identifiability: works on the steps"):
+        identifiability.run(run, SilentProgress())
+
+
+def test_the_report_shows_what_the_choice_of_fluxes_does(finished):
+    run = finished[0]
+    opened = flux_choice.prepare(run)
+    assert flux_choice.plan(opened).left() == (0, 0)
+    gains = flux_choice.run(opened, SilentProgress())
+    own = gains.query("flux == 'Qle' and period == 'validation' and resolution == 'native'")
+    page.build(run)
+    table = (run / "report.html").read_text(encoding="utf-8").split('id="table-flux_choice"')[1]
+    shown = 100 * own["dRMSE"].median()
+    assert f"{abs(shown):.1f}" in table[: table.index("</table>")]
+    with pytest.raises(ConfigError, match="leave --relearn away"):
+        flux_choice.prepare(run, relearn=True)

@@ -30,6 +30,10 @@ PARAMETER_COLUMNS = (
 )
 EXCESS = ("default", "learnt", "floor", "removed")
 EXTRA = {
+    "flux_choice": (
+        "experiments/flux-choice/gains.csv",
+        ("site", "model", "flux", "resolution", "period", "dRMSE", "choice"),
+    ),
     "selection": ("selection.csv", ("site", "taken", "why")),
     "rounds": ("rounds.csv", ("round", "site", "flux", "period", "promised", "delivered", "gap")),
     "audit": ("audit/fidelity.csv", ("kind", "site", "task", "metric", "value")),

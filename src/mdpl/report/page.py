@@ -16,7 +16,15 @@ from mdpl import __version__
 from mdpl.errors import RunError
 from mdpl.report import benchmark_figures as beside
 from mdpl.report import experiment_figures as experiments
-from mdpl.report import figures, parameter_figures, series, surrogate_tables, tables, taylor
+from mdpl.report import (
+    figures,
+    flux_tables,
+    parameter_figures,
+    series,
+    surrogate_tables,
+    tables,
+    taylor,
+)
 from mdpl.report import surrogate_figures as about_surrogate
 from mdpl.report.cells import Table
 from mdpl.report.contents import Contents, read, read_series
@@ -110,6 +118,7 @@ def _tables(contents: Contents) -> dict[str, Table]:
     for make, source in (
         (tables.promised, contents.promised),
         (tables.selection, contents.extra["selection"]),
+        (flux_tables.flux_choice, contents.extra["flux_choice"]),
         (tables.fidelity, contents.fidelity),
         (tables.recovery, contents.recovery),
         (tables.excess, contents.excess),
