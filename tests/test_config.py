@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mdpl.config import Config, EnsembleConfig, ModelConfig, SitesConfig, dump, load, template
+from mdpl.config import Config, EnsembleConfig, SitesConfig, dump, load, template
+from mdpl.config_model import MatsiroConfig
 from mdpl.errors import ConfigError
 
 
@@ -29,7 +30,7 @@ def test_dumped_configurations_come_back(tmp_path_factory, members, codes, width
     config = Config(
         title=title,
         sites=SitesConfig(folder=Path("/data/towers"), codes=tuple(codes) or None),
-        model=ModelConfig(ranges={"vmax": (20.0, 20.0 + width)}),
+        model=MatsiroConfig(ranges={"vmax": (20.0, 20.0 + width)}),
         ensemble=EnsembleConfig(members=members),
     )
     path = tmp_path_factory.mktemp("c") / "c.yaml"

@@ -9,8 +9,9 @@ import xarray as xr
 from interruption import Cut
 from mdpl import pipeline
 from mdpl.check import examine
-from mdpl.config import Config, EnsembleConfig, ModelConfig, RefineConfig, SitesConfig
+from mdpl.config import Config, EnsembleConfig, RefineConfig, SitesConfig
 from mdpl.config_learning import DayBlockConfig, GeneratorConfig
+from mdpl.config_model import MatsiroConfig
 from mdpl.ensemble.store import EnsembleStore
 from mdpl.errors import ConfigError, RunError
 from mdpl.experiments import virtual_study
@@ -33,7 +34,7 @@ def towers(tmp_path_factory):
 def config(towers):
     return Config(
         sites=SitesConfig(folder=towers, held_out=STUDY.held_out),
-        model=ModelConfig(default_cycles=1, member_cycles=0),
+        model=MatsiroConfig(default_cycles=1, member_cycles=0),
         ensemble=EnsembleConfig(members=8),
         surrogate=DayBlockConfig(hidden=6, width=8, tower=4, **QUICK),
         generator=GeneratorConfig(evaluate_every=4, **QUICK),

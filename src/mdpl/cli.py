@@ -11,7 +11,15 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from mdpl import __version__, cli_experiments, cli_exports, cli_sites, cli_surrogate
+from mdpl import (
+    __version__,
+    cli_ensemble,
+    cli_experiments,
+    cli_exports,
+    cli_model,
+    cli_sites,
+    cli_surrogate,
+)
 from mdpl.cli_tools import complain as _complain
 from mdpl.cli_tools import keep_compiled as _keep_compiled
 from mdpl.cli_tools import out as _out
@@ -30,6 +38,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(cli_sites.app, name="sites")
+app.add_typer(cli_model.app, name="model")
+app.add_typer(cli_ensemble.app, name="ensemble")
 app.add_typer(cli_surrogate.app, name="surrogate")
 app.add_typer(cli_experiments.app, name="experiment")
 app.add_typer(cli_exports.app, name="export")
@@ -126,12 +136,6 @@ def demo(
 
     with _resumable():
         _finish(make(out, _progress()))
-
-
-@app.command()
-def ensemble(folder: RunFolderArgument) -> None:
-    """Run the land model with default and perturbed parameters."""
-    _stage("ensemble", folder)
 
 
 @app.command()

@@ -12,9 +12,61 @@ from mdpl.cli_tools import progress, resumable, say
 if TYPE_CHECKING:
     from mdpl.progress import Progress
 
-app = typer.Typer(help="Experiments on a finished run.", no_args_is_help=True)
+app = typer.Typer(
+    help="The experiments: calibrate on a configuration, the others on a finished run.",
+    no_args_is_help=True,
+)
 
 RunFolderArgument = Annotated[Path, typer.Argument(metavar="RUN", help="folder of a finished run")]
+
+
+@app.command()
+def calibrate(
+    config: Annotated[Path, typer.Argument(metavar="CONFIG", help="configuration (YAML)")],
+    out: Annotated[Path, typer.Option("--out", metavar="RUN", help="run folder")],
+    seeds: Annotated[
+        int, typer.Option(min=1, help="runs in all; they share the ensemble of the first")
+    ] = 3,
+) -> None:
+    """Calibrate at every tower, with several seeds of the networks (E1).
+
+    Given again, it goes on where it stopped; more seeds may be asked for later.
+    """
+    from mdpl.config import load
+    from mdpl.experiments import calibrate as experiment
+
+    with resumable():
+        settings = load(config)
+        say(experiment.plan(settings, out, seeds).words())
+        shown = progress()
+        for line in experiment.summary(experiment.run(settings, out, seeds, shown)):
+            say(line)
+        _report(out, shown)
+
+
+@app.command()
+def fidelity(
+    folder: RunFolderArgument,
+    sets: Annotated[int, typer.Option(min=2, help="parameter sets a tower")] = 100,
+    site: Annotated[
+        list[str] | None,
+        typer.Option("--site", help="tower code, repeatable; default the longest of each PFT"),
+    ] = None,
+) -> None:
+    """Compare the surrogate with the land model at parameter sets nobody trained on (A).
+
+    Given again, it goes on where it stopped.
+    """
+    from mdpl.experiments import unseen_sets as experiment
+
+    with resumable():
+        opened = experiment.prepare(folder)
+        towers = experiment.choose(opened, site)
+        say(experiment.words(opened, towers, sets))
+        shown = progress()
+        for line in experiment.summary(experiment.run(opened, towers, shown, sets)):
+            say(line)
+        _report(folder, shown)
 
 
 @app.command()

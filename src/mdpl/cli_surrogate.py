@@ -3,26 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.table import Table
-from typer.core import TyperGroup
 
-from mdpl.cli_tools import out, progress, resumable, say
-
-
-class TrainsUnlessTold(TyperGroup):
-    """A group whose command ``train`` needs no name."""
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        if args and not args[0].startswith("-") and args[0] not in self.commands:
-            args = ["train", *args]
-        return super().parse_args(ctx, args)
-
+from mdpl.cli_tools import first_unless_told, out, progress, resumable, say
 
 app = typer.Typer(
-    cls=TrainsUnlessTold,
+    cls=first_unless_told("train"),
     help="Train the surrogate (mdpl surrogate RUN), or audit it (mdpl surrogate audit RUN).",
     no_args_is_help=True,
 )

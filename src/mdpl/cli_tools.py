@@ -6,10 +6,11 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 from rich.console import Console
+from typer.core import TyperGroup
 
 if TYPE_CHECKING:
     from mdpl.progress import Progress
@@ -55,3 +56,15 @@ def keep_compiled() -> None:
         return
     if os.access(folder, os.W_OK) and not os.environ.get("JAX_COMPILATION_CACHE_DIR"):
         jax.config.update("jax_compilation_cache_dir", str(folder))
+
+
+def first_unless_told(command: str) -> type[TyperGroup]:
+    """A group of commands one of which needs no name: ``mdpl surrogate RUN`` trains it."""
+
+    class Group(TyperGroup):
+        def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+            if args and not args[0].startswith("-") and args[0] not in self.commands:
+                args = [command, *args]
+            return super().parse_args(ctx, args)
+
+    return Group

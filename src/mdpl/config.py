@@ -5,15 +5,18 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from mdpl.config_learning import AnySurrogateConfig, GeneratorConfig, SequenceConfig
+from mdpl.config_model import AnyModelConfig, MatsiroConfig
 from mdpl.errors import ConfigError
 from mdpl.sites.closure import FluxChoice
 from mdpl.sites.selection import Rule
+
+_S = TypeVar("_S", bound=BaseModel)
 
 
 class _Section(BaseModel):
@@ -60,75 +63,6 @@ class SitesConfig(_Section):
     )
 
 
-class SupplyConfig(_Section):
-    """Water that a tower's ground gets from outside the standard scheme."""
-
-    irrigation_target: Annotated[float, Field(ge=0, le=1)] = Field(
-        0.0, description="saturation that irrigation fills the root zone to; 0 = no irrigation"
-    )
-    irrigation_below: Annotated[float, Field(ge=0, le=1)] = Field(
-        0.0, description="saturation of the root zone that calls for irrigation"
-    )
-    water_table: Annotated[float, Field(gt=0)] | None = Field(
-        None, description="depth of a prescribed water table, m; null = none"
-    )
-
-
-class MixtureConfig(_Section):
-    """A second kind of vegetation under a tower."""
-
-    igbp: str = Field(description="IGBP class of the second vegetation")
-    share: Annotated[float, Field(gt=0, lt=1)] = Field(description="share of the ground")
-    leaves: Annotated[float, Field(ge=0)] = Field(
-        1.0, description="its leaf area index over the mean one of the tower"
-    )
-    height: Annotated[float, Field(gt=0)] | None = Field(None, description="of its canopy, m")
-
-
-class ModelConfig(_Section):
-    """The land model."""
-
-    name: Literal["matsiro"] = Field("matsiro", description="land model")
-    parameters: tuple[str, ...] | None = Field(
-        None, description="parameters to calibrate; null = the model's recommended set"
-    )
-    ranges: dict[str, tuple[float, float]] = Field(
-        {}, description="narrower bounds, physical units, such as {vmax: [20, 120]}"
-    )
-    newton_steps: Annotated[int, Field(ge=1, le=200)] = Field(
-        20, description="Newton steps of the surface solution at most, in a step of the model"
-    )
-    default_cycles: Annotated[int, Field(ge=1)] = Field(
-        12,
-        description="cycles of spin-up at most to the default parameters' equilibrium; it ends "
-        "where stores change by less than 1 kg m-2 and 0.1 K",
-    )
-    member_cycles: Annotated[int, Field(ge=0)] = Field(
-        1, description="years every other parameter set runs from there before its record counts"
-    )
-
-    supply: dict[str, SupplyConfig] = Field(
-        {},
-        description="irrigation or a shallow water table by tower, such as "
-        "{US-Tw3: {water_table: 0.7}}; not part of the standard scheme",
-    )
-    mixtures: dict[str, MixtureConfig] = Field(
-        {},
-        description="a second vegetation by tower, such as {US-SRM: {igbp: GRA, share: 0.4}}",
-    )
-
-    @field_validator("ranges")
-    @classmethod
-    def _upright(cls, value: dict[str, tuple[float, float]]) -> dict[str, tuple[float, float]]:
-        for name, (low, high) in value.items():
-            if not low < high:
-                raise ValueError(
-                    f"parameter {name}: expected [lower, upper] with lower < upper, "
-                    f"found [{low:g}, {high:g}]; swap them"
-                )
-        return value
-
-
 class EnsembleConfig(_Section):
     """The perturbed-parameter runs the surrogate learns from."""
 
@@ -138,6 +72,45 @@ class EnsembleConfig(_Section):
     unseen: Annotated[float, Field(gt=0, lt=1)] = Field(
         0.125, description="share of members kept from the surrogate, to judge it on"
     )
+    failures: Literal["drop", "resample", "abort"] = Field(
+        "drop",
+        description="members that fail: 'drop' leaves them out, 'resample' runs other points in "
+        "their place, 'abort' stops at the first",
+    )
+    most_failures: Annotated[float, Field(ge=0, le=1)] = Field(
+        0.5, description="largest share of a tower's members that may fail"
+    )
+    absurd: Annotated[float, Field(gt=0)] = Field(
+        2e4, description="magnitude of a flux (W m-2, umol m-2 s-1) from which a run has failed"
+    )
+
+
+class ClusterConfig(_Section):
+    """Where land-model runs are done; changes nothing in what they give."""
+
+    kind: Literal["threads", "local", "slurm", "pbs", "address"] = Field(
+        "threads",
+        description="'threads' of this process; with dask: 'local' processes, jobs of 'slurm' or "
+        "'pbs', or the scheduler at an 'address'",
+    )
+    workers: Annotated[int, Field(ge=1)] | None = Field(
+        None, description="threads, processes or jobs; null = one a core, or one job"
+    )
+    address: str | None = Field(None, description="of a dask scheduler, such as tcp://host:8786")
+    timeout: Annotated[float, Field(gt=0)] = Field(
+        60.0, description="seconds to wait for a scheduler"
+    )
+    options: dict[str, Any] = Field(
+        {},
+        description="for dask-jobqueue, such as {queue: normal, cores: 48, processes: 48, "
+        "memory: 96GB, walltime: '04:00:00'}",
+    )
+
+    @model_validator(mode="after")
+    def _has_address(self) -> ClusterConfig:
+        if (self.kind == "address") != (self.address is not None):
+            raise ValueError("kind 'address' and an address belong together; give both or none")
+        return self
 
 
 class RefineConfig(_Section):
@@ -183,8 +156,9 @@ class Config(_Section):
         ("Qle", "Qh"), min_length=1, description="fluxes that are learnt together"
     )
     sites: SitesConfig = SitesConfig()
-    model: ModelConfig = ModelConfig()
+    model: AnyModelConfig = MatsiroConfig()
     ensemble: EnsembleConfig = EnsembleConfig()
+    cluster: ClusterConfig = ClusterConfig()
     surrogate: AnySurrogateConfig = SequenceConfig()
     generator: GeneratorConfig = GeneratorConfig()
     refine: RefineConfig = RefineConfig()
@@ -215,10 +189,18 @@ def load(path: Path) -> Config:
     except ValidationError as error:
         lines = "\n".join(f"  {line}" for line in _explain(error))
         raise ConfigError(f"{path}: this does not describe a run:\n{lines}") from error
-    named = config.sites
-    places = {"folder": named.folder, "attributes": named.attributes, "daily": named.daily}
-    found = {key: (path.parent / place).resolve() for key, place in places.items() if place}
-    return config.model_copy(update={"sites": config.sites.model_copy(update=found)})
+    return config.model_copy(
+        update={
+            "sites": _in_place(config.sites, path.parent),
+            "model": _in_place(config.model, path.parent),
+        }
+    )
+
+
+def _in_place(section: _S, folder: Path) -> _S:
+    """A section with its relative paths taken from a folder."""
+    places = {k: v for k, v in section if isinstance(v, Path)}
+    return section.model_copy(update={k: (folder / v).resolve() for k, v in places.items()})
 
 
 def dump(config: Config) -> str:
@@ -295,7 +277,8 @@ def _kind(section: type[BaseModel]) -> object:
 
 def _place(location: Sequence[Any]) -> str:
     """A place in words, without the kind a section was taken for."""
-    before = [None, *location[:-1]]
-    kinds = {_kind(m) for m in _sections(Config.model_fields["surrogate"].annotation)}
-    kept = [p for b, p in zip(before, location, strict=True) if b != "surrogate" or p not in kinds]
-    return ".".join(str(part) for part in kept)
+    if len(location) > 1 and location[0] in Config.model_fields:
+        sections = _sections(Config.model_fields[location[0]].annotation)
+        if location[1] in {_kind(section) for section in sections} - {None}:
+            location = [location[0], *location[2:]]
+    return ".".join(str(part) for part in location)

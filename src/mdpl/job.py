@@ -11,21 +11,22 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from mdpl.config import Config, SitesConfig, SupplyConfig
-from mdpl.ensemble.run import Plan
+from mdpl.config import Config, SitesConfig
+from mdpl.config_model import MatsiroConfig
+from mdpl.ensemble.run import Failures, Plan
 from mdpl.errors import ConfigError, RunError
 from mdpl.evaluation import scores as scoring
 from mdpl.evaluation.given_days import GIVEN_DAY, given_days, score_given_days
 from mdpl.evaluation.periods import split
 from mdpl.evaluation.resolution import Coverage
 from mdpl.lsm.matsiro import respiration
-from mdpl.lsm.matsiro.mixture import Mixture
-from mdpl.lsm.matsiro.model import Matsiro
-from mdpl.lsm.matsiro.place import SupplyOptions
-from mdpl.lsm.model import ParameterSpace
+from mdpl.lsm.model import LandModel, ParameterSpace
+from mdpl.lsm.offers import batch_of, design, name_of, outputs_of, recommended, simulate_each
+from mdpl.lsm.opening import open_model
 from mdpl.progress import Progress
 from mdpl.runs import RunFolder, load_dataset, save_dataset
 from mdpl.sites.attribute_tables import read_attributes, with_attributes
+from mdpl.sites.attributes import vapour_pressure_deficit
 from mdpl.sites.catalogue import find_towers, open_sites
 from mdpl.sites.daily import find_daily, read_daily
 from mdpl.sites.selection import Choice, select
@@ -33,7 +34,7 @@ from mdpl.sites.site import Site
 from mdpl.surrogate.windows import SiteTensors, build
 
 STATE = ("SoilStress", "SoilMoist", "SoilTemp", "CanopInt", "GPP")
-"""Outputs of the reference run that tell the surrogate the state of the land."""
+"""Outputs of the reference run that tell the surrogate the state of the land, where given."""
 
 RESPIRATION = tuple(parameter.name for parameter in respiration.PARAMETERS)
 """Calibrated too where NEE is learnt from, unless the user names parameters."""
@@ -53,7 +54,7 @@ class Job:
 
     config: Config
     sites: tuple[Site, ...]
-    model: Matsiro
+    model: LandModel
     daily: Mapping[str, xr.Dataset] = field(default_factory=dict)
     selection: tuple[Choice, ...] = ()
 
@@ -61,10 +62,9 @@ class Job:
     def space(self) -> ParameterSpace:
         """The parameters that are free, within the bounds of this run."""
         carbon = RESPIRATION if "NEE" in self.config.tasks else ()
-        names = self.config.model.parameters or (
-            *self.model.recommended,
-            *(n for n in carbon if n in self.model.parameters.names),
-        )
+        known = (name for name in carbon if name in self.model.parameters.names)
+        usual = tuple(dict.fromkeys((*recommended(self.model), *known)))
+        names = self.config.model.parameters or usual
         every = self.model.parameters.narrow(self.config.model.ranges)
         return every.subset(names)
 
@@ -74,7 +74,9 @@ class Job:
 
     @property
     def outputs(self) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(("Qle", "Qh", *self.config.tasks, "GPP")))
+        """What is kept of every member: both heat fluxes, the tasks, and GPP where it is given."""
+        wanted = dict.fromkeys(("Qle", "Qh", *self.config.tasks, "GPP"))
+        return tuple(name for name in wanted if name in outputs_of(self.model))
 
     @property
     def judged(self) -> tuple[str, ...]:
@@ -101,7 +103,23 @@ class Job:
     def plan(self) -> Plan:
         """The ensemble the surrogate learns from."""
         chosen = self.config.ensemble
-        return Plan(self.space, chosen.members, chosen.design, chosen.seed, self.outputs)
+        return Plan(
+            self.space,
+            chosen.members,
+            chosen.design,
+            chosen.seed,
+            self.outputs,
+            points=self._own_points(),
+            batch=batch_of(self.model),
+            failures=Failures(chosen.failures, chosen.most_failures, chosen.absurd),
+        )
+
+    def _own_points(self) -> dict[str, np.ndarray] | None:
+        """Points of an ensemble that the model brings along."""
+        brought = {site.code: design(self.model, site) for site in self.training}
+        found = {code: values for code, values in brought.items() if values is not None}
+        free = [self.model.parameters.names.index(name) for name in self.space.names]
+        return {code: self.space.to_unit(v[:, free]) for code, v in found.items()} or None
 
     def coverage(self) -> Coverage:
         chosen = self.config.evaluation
@@ -131,18 +149,14 @@ def open_job(config: Config) -> Job:
         )
     if set(codes) <= set(chosen.held_out):
         raise ConfigError("sites.held_out: every tower is held out; leave some to learn from")
-    model = Matsiro(
-        newton_steps=config.model.newton_steps,
-        default_cycles=config.model.default_cycles,
-        member_cycles=config.model.member_cycles,
-        supply={code: _supply(options) for code, options in config.model.supply.items()},
-        mixtures={code: Mixture(**dict(m)) for code, m in config.model.mixtures.items()},
-    )
-    for code in (*config.model.supply, *config.model.mixtures):
-        if code not in codes:
-            raise ConfigError(
-                f"model.supply, model.mixtures: no tower {code}; there are {', '.join(codes)}"
-            )
+    model = open_model(config.model)
+    lacking = [name for name in ("Qle", "Qh", *config.tasks) if name not in outputs_of(model)]
+    if lacking:
+        raise ConfigError(
+            f"{name_of(model)} gives no {', '.join(lacking)}; it has {', '.join(outputs_of(model))}"
+        )
+    if isinstance(config.model, MatsiroConfig):
+        _check_codes((*config.model.supply, *config.model.mixtures), codes)
     daily: dict[str, xr.Dataset] = {}
     if chosen.daily is not None:
         sites, daily = _with_daily(config, sites, chosen.daily)
@@ -180,9 +194,12 @@ def _with_daily(
     return tuple(found), daily
 
 
-def _supply(options: SupplyConfig) -> SupplyOptions:
-    depth = float("inf") if options.water_table is None else options.water_table
-    return SupplyOptions(options.irrigation_target, options.irrigation_below, depth)
+def _check_codes(named: Sequence[str], codes: Sequence[str]) -> None:
+    for code in named:
+        if code not in codes:
+            raise ConfigError(
+                f"model.supply, model.mixtures: no tower {code}; there are {', '.join(codes)}"
+            )
 
 
 def _check_site(job: Job, site: Site) -> None:
@@ -212,10 +229,11 @@ def tensors(job: Job, folder: RunFolder) -> dict[str, SiteTensors]:
 
     Both heat fluxes of the default run are among its inputs, whatever the tasks.
     """
-    names = list(dict.fromkeys((*job.config.tasks, "Qle", "Qh", *STATE)))
+    wanted = dict.fromkeys((*job.config.tasks, "Qle", "Qh", *STATE))
     made = {}
     for site in job.sites:
-        reference = load_dataset(simulation_path(folder, "default", site.code))[names]
+        reference = load_dataset(simulation_path(folder, "default", site.code))
+        reference = reference[[name for name in wanted if name in reference]]
         default = job.space.to_unit(job.space.defaults(site.attributes))
         made[site.code] = build(
             site, reference, default, job.config.tasks, job.config.surrogate.block_hours
@@ -261,6 +279,13 @@ def observe(job: Job, site: Site) -> xr.Dataset:
     """What a tower is judged by, as the run folder keeps it."""
     fluxes = [f for f in job.judged if f in site.fluxes]
     return scoring.observations(site, fluxes, job.config.sites.flux, split(site.time))
+
+
+def drivers(site: Site) -> xr.Dataset:
+    """The weather that residuals are looked at against: SWdown (W m-2) and VPD (hPa)."""
+    sun, dryness = site.forcing["SWdown"].values, vapour_pressure_deficit(site.forcing)
+    data = {"SWdown": ("time", sun, {"units": "W m-2"}), "VPD": ("time", dryness, {"units": "hPa"})}
+    return xr.Dataset(data, coords={"time": site.time})
 
 
 def made_from(path: Path, parameters: pd.Series) -> bool:
@@ -320,7 +345,7 @@ def simulate_learnt(
         for s in todo
     ]
     with progress.task("land model at the learnt parameters", len(todo)) as task:
-        for site, simulated in zip(todo, job.model.simulate_each(todo, values), strict=True):
+        for site, simulated in zip(todo, simulate_each(job.model, todo, values), strict=True):
             _check_learnt(simulated, site, learnt[site.code])
             told = simulated.assign_attrs(
                 parameters=learnt[site.code].to_json(),

@@ -14,12 +14,14 @@ import pandas as pd
 
 from mdpl import rounds
 from mdpl.config import Config
+from mdpl.ensemble.run import planned
 from mdpl.ensemble.store import EnsembleStore
 from mdpl.errors import RunError
 from mdpl.evaluation import scores as scoring
 from mdpl.job import (
     Job,
     by_tower,
+    drivers,
     observe,
     open_job,
     read_parameters,
@@ -29,6 +31,7 @@ from mdpl.job import (
     tensors,
     with_variant,
 )
+from mdpl.lsm.offers import ask, simulate_each
 from mdpl.memory import give_back
 from mdpl.progress import Progress
 from mdpl.report import page
@@ -88,10 +91,14 @@ def _do(stage: str, job: Job, folder: RunFolder, progress: Progress) -> None:
 
 
 def _ensemble(job: Job, folder: RunFolder, progress: Progress, counts: dict[str, int]) -> None:
+    ask(
+        job.model,
+        [*((site, None) for site in job.sites), *planned(job.model, job.training, job.plan())],
+    )
     with progress.task("default runs", len(job.sites)) as task:
         todo = [s for s in job.sites if not simulation_path(folder, "default", s.code).exists()]
         task.advance(len(job.sites) - len(todo))
-        for site, run in zip(todo, job.model.simulate_each(todo, [None] * len(todo)), strict=True):
+        for site, run in zip(todo, simulate_each(job.model, todo, [None] * len(todo)), strict=True):
             told = run.assign_attrs(flux_choice=job.config.sites.flux, learnt_from="nothing")
             save_dataset(told, simulation_path(folder, "default", site.code))
             counts["lsm_runs"] += 1
@@ -150,6 +157,10 @@ def _evaluate(job: Job, folder: RunFolder, progress: Progress, counts: dict[str,
 
 
 def _report(job: Job, folder: RunFolder, progress: Progress, counts: dict[str, int]) -> None:
+    for site in job.sites:
+        path = folder / f"drivers/{site.code}.nc"
+        if not path.exists():
+            save_dataset(drivers(site), path)
     page.build(folder.path)
 
 

@@ -26,6 +26,7 @@ from mdpl.evaluation import scores as scoring
 from mdpl.generator.known import describe
 from mdpl.generator.train import DailyTargets, TowerObservations
 from mdpl.job import Job, by_tower, read_parameters, score, tensors
+from mdpl.lsm.offers import prepare
 from mdpl.progress import Progress
 from mdpl.runs import RunFolder, load_dataset
 from mdpl.sites.site import Site
@@ -68,9 +69,9 @@ def run_counted(
     """Run an ensemble at the training towers; what was run counts, also where it is interrupted."""
     codes = [site.code for site in job.training]
     before = store.finished(codes)
-    job.model.equilibrate(job.training)
+    prepare(job.model, job.training)
     try:
-        run_ensemble(job.model, job.training, plan, store, progress)
+        run_ensemble(job.model, job.training, plan, store, progress, job.config.cluster)
     finally:
         counts["lsm_runs"] += store.finished(codes) - before
 

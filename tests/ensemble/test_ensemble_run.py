@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from mdpl.config import ClusterConfig
 from mdpl.ensemble.run import BATCH, Plan, run_ensemble
 from mdpl.ensemble.store import DONE, FAILED, PENDING, EnsembleStore
 from mdpl.errors import ModelError, RunError
@@ -66,7 +67,9 @@ def test_every_member_is_what_the_model_gives(tmp_path):
 def test_interrupted_and_repeated_runs_only_what_is_left(tmp_path):
     store, sites = EnsembleStore(tmp_path / "e.zarr"), [tower(), tower("XX-Two", 48)]
     with pytest.raises(KeyboardInterrupt):
-        run_ensemble(Line(stop_after=2), sites, PLAN, store, SilentProgress(), workers=1)
+        run_ensemble(
+            Line(stop_after=2), sites, PLAN, store, SilentProgress(), ClusterConfig(workers=1)
+        )
     left = sum(int((store.site(s.code).status == PENDING).sum()) for s in sites)
     assert 0 < left < 2 * PLAN.members
     second = Line()
@@ -84,7 +87,7 @@ def test_failed_members_are_known_and_all_failed_is_an_error(tmp_path):
     runs = store.site("XX-One")
     failed = SPACE.from_unit(runs.unit)[:, 0] > 1.5
     np.testing.assert_array_equal(runs.status == FAILED, failed)
-    with pytest.raises(ModelError, match="XX-Two: all 192 members"):
+    with pytest.raises(ModelError, match="XX-Two: all of 192 members"):
         run_ensemble(Line(broken=(-1, 3)), [tower("XX-Two")], PLAN, store, SilentProgress())
 
 

@@ -1,4 +1,4 @@
-"""E2, E4, E5 and the choice of flux on a run: counted, resumable, blind to who is left out."""
+"""E1, E2, E4, E5, A and the choice of flux: counted, resumable, blind to the tower left out."""
 
 import json
 import shutil
@@ -13,12 +13,24 @@ from typer.testing import CliRunner
 from interruption import Cut
 from mdpl import pipeline
 from mdpl.cli import app
-from mdpl.config import Config, EnsembleConfig, ModelConfig, RefineConfig, SitesConfig
+from mdpl.config import Config, EnsembleConfig, RefineConfig, SitesConfig
 from mdpl.config_learning import DayBlockConfig, GeneratorConfig
+from mdpl.config_model import MatsiroConfig
+from mdpl.ensemble.store import EnsembleStore
 from mdpl.errors import ConfigError, RunError
-from mdpl.experiments import flux_choice, single_task, transfer, untargeted, virtual_study
+from mdpl.evaluation import metrics
+from mdpl.experiments import (
+    calibrate,
+    flux_choice,
+    single_task,
+    transfer,
+    unseen_sets,
+    untargeted,
+    virtual_study,
+)
 from mdpl.experiments.learning import open_experiment
 from mdpl.progress import SilentProgress
+from mdpl.runs import open_run
 from mdpl.surrogate.store import load_surrogate
 
 STUDY = virtual_study.Study(trained=3, unseen=0, days=24, seed=3)
@@ -67,7 +79,7 @@ def run(tmp_path_factory):
         of_class(folder / "towers", code, igbp)
     config = Config(
         sites=SitesConfig(folder=folder / "towers"),
-        model=ModelConfig(default_cycles=1, member_cycles=0),
+        model=MatsiroConfig(default_cycles=1, member_cycles=0),
         ensemble=EnsembleConfig(members=8),
         surrogate=DayBlockConfig(hidden=6, width=8, tower=4, **QUICK),
         generator=GeneratorConfig(evaluate_every=3, **QUICK),
@@ -111,6 +123,95 @@ def reverse(run):
     untargeted.run(experiment, OPTIONS, SilentProgress())
     assert cost(run, "untargeted") == said == (1 + 2, 2 * 3)
     return experiment
+
+
+@pytest.fixture(scope="module")
+def seeded(run):
+    config = open_run(run).config
+    plan = calibrate.plan(config, run, 2)
+    calibrate.run(config, run, 2, SilentProgress())
+    return plan
+
+
+@pytest.fixture(scope="module")
+def unseen(run):
+    experiment = unseen_sets.prepare(run)
+    towers = unseen_sets.choose(experiment)
+    said = unseen_sets.words(experiment, towers, 4)
+    unseen_sets.run(experiment, towers, SilentProgress(), 4)
+    assert "make 8 land-model runs" in said
+    assert cost(run, "fidelity") == (0, 8)
+    return experiment, towers
+
+
+def test_a_seed_shares_the_ensemble_and_learns_anew(run, seeded):
+    other = calibrate.place(run, 1)
+    # At most two surrogates and generators; a round of four members, and the scored runs.
+    assert seeded.runs == {run: (0, 0), other: (4, 3 * 4 + 3)}
+    spent = json.loads((run / "experiments/calibrate/cost.json").read_text())["seed-1"]
+    assert spent["models_trained"] <= 4 and spent["lsm_runs"] <= 15
+    assert (other / "ensemble.zarr").is_symlink()
+    for name in ("surrogate/surrogate.eqx", "parameters.csv"):
+        assert (other / name).read_bytes() != (run / name).read_bytes()
+    settings = open_run(other).config
+    assert (settings.surrogate.seed, settings.generator.seed, settings.ensemble.seed) == (1, 1, 0)
+
+
+def test_the_spread_is_over_the_gains_of_all_seeds(run, seeded):
+    gains = [pd.read_csv(calibrate.place(run, seed) / "gains.csv") for seed in (0, 1)]
+    medians = [
+        g.query("flux == 'Qh' and resolution == 'native' and period == 'validation'")["dRMSE"]
+        .dropna()
+        .median()
+        for g in gains
+    ]
+    table = pd.read_csv(run / "experiments/calibrate/spread.csv")
+    row = table.query("flux == 'Qh' and resolution == 'native'").iloc[0]
+    assert row["least"] == pytest.approx(min(medians))
+    assert row["mean"] == pytest.approx(np.mean(medians))
+    assert row["sd"] == pytest.approx(np.std(medians, ddof=1))
+    towers = pd.read_csv(run / "experiments/calibrate/towers.csv")
+    assert (towers["seeds"] == 2).all() and (towers["least"] < towers["most"]).all()
+
+
+def test_a_seed_that_is_there_is_not_made_again(run, seeded):
+    config, before = open_run(run).config, calibrate.place(run, 1) / "parameters.csv"
+    stamp = before.stat().st_mtime_ns
+    assert calibrate.plan(config, run, 2).words().endswith("2 of 2 runs are there already")
+    calibrate.run(config, run, 2, SilentProgress())
+    assert before.stat().st_mtime_ns == stamp
+    with pytest.raises(ConfigError, match="one seed or more"):
+        calibrate.plan(config, run, 0)
+
+
+def test_unseen_sets_are_no_members_and_one_tower_a_pft(run, unseen):
+    experiment, towers = unseen
+    assert [site.pft for site in towers] == ["ENF", "GRA"]
+    members, made = (
+        EnsembleStore(path) for path in (run / "ensemble.zarr", experiment.place / "sets-4.zarr")
+    )
+    for site in towers:
+        ours, theirs = (store.site(site.code).unit for store in (made, members))
+        assert np.linalg.norm(ours[:, None] - theirs, axis=-1).min() > 0.01
+    assert "make 0 land-model runs" in unseen_sets.words(experiment, towers, 4)
+    with pytest.raises(ConfigError, match="no tower XX-Xxx that the run learnt from"):
+        unseen_sets.choose(experiment, ["XX-Xxx"])
+
+
+def test_errors_of_unseen_sets_are_those_of_surrogate_and_land_model(unseen):
+    experiment, towers = unseen
+    table = pd.read_csv(experiment.place / "sets.csv")
+    whole = pd.read_csv(experiment.place / "fidelity.csv").set_index(["site", "task", "metric"])
+    for site in towers:
+        own = table.query("site == @site.code and task == 'Qle'")
+        assert len(own) == 4
+        pooled = np.sqrt((own["rmse"] ** 2).mean())
+        assert whole.loc[(site.code, "Qle", "rmse"), "value"] == pytest.approx(pooled, rel=1e-3)
+    land = EnsembleStore(experiment.place / "sets-4.zarr").site(towers[0].code)
+    series = land.read("Qle", [2])[0].astype(float)
+    row = table.query("site == @towers[0].code and task == 'Qle' and set == 2").iloc[0]
+    assert row["mean_lsm"] == pytest.approx(series.mean(), rel=1e-4)
+    assert row["sd_lsm"] == pytest.approx(metrics.std_obs(series, series), rel=1e-4)
 
 
 def test_a_single_task_model_knows_one_task_and_had_the_same_budget(run, single):
@@ -266,14 +367,33 @@ def test_runs_that_cannot_serve_are_refused(run, tmp_path):
         open_experiment(folder, "transfer")
 
 
-def test_commands_speak_and_the_page_shows_what_was_made(run, single, transferred, reverse):
+def test_commands_speak_and_the_page_shows_what_was_made(
+    run, single, transferred, reverse, seeded, unseen, monkeypatch
+):
+    again = {
+        "train at most 0 models": [
+            "calibrate",
+            f"{run}/config.yaml",
+            "--out",
+            f"{run}",
+            "--seeds=2",
+        ],
+        "make 0 land-model runs": ["fidelity", f"{run}", "--sets=4"],
+    }
+    with monkeypatch.context() as without_page:
+        without_page.setattr("mdpl.cli_experiments._report", lambda *_: None)
+        for words, command in again.items():
+            answer = CliRunner().invoke(app, ["experiment", *command])
+            assert answer.exit_code == 0, answer.output
+            assert words in answer.output
     answer = CliRunner().invoke(app, ["experiment", "transfer", str(run)])
     assert answer.exit_code == 0, answer.output
     assert "will train 0 models and make 0 land-model runs" in answer.output
     assert "share kept" in answer.output
     text = (run / "report.html").read_text()
-    for name in ("single-task", "transfer", "untargeted"):
+    for name in ("single-task", "transfer", "untargeted", "seeds"):
         assert f'id="{name}"' in text and f'href="#{name}"' in text
+    assert 'id="figure-unseen_sets_Qh"' in text
 
 
 def test_fluxes_of_another_choice_judge_and_teach_where_a_tower_has_them(run):

@@ -8,7 +8,8 @@ import pytest
 from typer.testing import CliRunner
 
 from mdpl import cli
-from mdpl.config import Config, EnsembleConfig, ModelConfig, SitesConfig
+from mdpl.config import Config, EnsembleConfig, SitesConfig
+from mdpl.config_model import MatsiroConfig
 from mdpl.errors import ConfigError, RunError
 from mdpl.evaluation import scores as scoring
 from mdpl.experiments import rivals, rivals_table, virtual_study
@@ -37,7 +38,7 @@ def run(tmp_path_factory):
     virtual_study.make(place, STUDY, SilentProgress())
     config = Config(
         sites=SitesConfig(folder=place / "towers", held_out=STUDY.held_out),
-        model=ModelConfig(parameters=("vmax", "leaf_nir"), default_cycles=1, member_cycles=0),
+        model=MatsiroConfig(parameters=("vmax", "leaf_nir"), default_cycles=1, member_cycles=0),
         ensemble=EnsembleConfig(members=16),
     )
     folder = create(place / "run", config)

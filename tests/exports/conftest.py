@@ -5,8 +5,9 @@ import pytest
 
 from callmip_form import BEFORE, write_daily
 from mdpl import pipeline
-from mdpl.config import Config, EnsembleConfig, ModelConfig, RefineConfig, SitesConfig
+from mdpl.config import Config, EnsembleConfig, RefineConfig, SitesConfig
 from mdpl.config_learning import DayBlockConfig, GeneratorConfig
+from mdpl.config_model import MatsiroConfig
 from mdpl.evaluation.full_day import daily_means
 from mdpl.experiments import virtual_study
 from mdpl.progress import SilentProgress
@@ -41,7 +42,7 @@ def finished(tmp_path_factory):
         sites=SitesConfig(
             folder=base / "study/towers", held_out=STUDY.held_out, daily=base / "daily"
         ),
-        model=ModelConfig(default_cycles=1, member_cycles=0),
+        model=MatsiroConfig(default_cycles=1, member_cycles=0),
         ensemble=EnsembleConfig(members=8),
         surrogate=DayBlockConfig(hidden=6, width=8, tower=4, **QUICK),
         generator=GeneratorConfig(evaluate_every=4, ensemble=2, learning_rate=0.2, **QUICK),

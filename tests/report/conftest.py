@@ -65,7 +65,19 @@ def fake_simulation(site: Site, gain: float, offset: float, seed: int) -> xr.Dat
         flux: ("time", gain * np.nan_to_num(site.fluxes[flux].values) + offset + 10 * noise)
         for flux in ("Qle", "Qh")
     }
-    return xr.Dataset(data, {"time": site.time})
+    water = 250 + 50 * np.sin(np.arange(site.time.size) / 3000 + seed)
+    data["SoilMoist"] = (("layer", "time"), np.stack([0.2 * water, 0.8 * water, 9 * water]))
+    return xr.Dataset(
+        data, {"time": site.time, "layer_thickness": ("layer", np.array([0.2, 0.8, 3.0]))}
+    )
+
+
+def fake_weather(time: np.ndarray) -> xr.Dataset:
+    hour = (np.arange(time.size) % 48) / 2
+    light = np.maximum(np.sin((hour - 6) / 12 * np.pi), 0.0)
+    day = np.arange(time.size) // 48
+    sun = light * (400 + 500 * np.abs(np.sin(day)))
+    return xr.Dataset({"SWdown": ("time", sun), "VPD": ("time", 0.02 * sun)}, {"time": time})
 
 
 def make_run(folder: Path, codes: tuple[str, ...] = tuple(PLACES)) -> Path:
@@ -77,6 +89,7 @@ def make_run(folder: Path, codes: tuple[str, ...] = tuple(PLACES)) -> Path:
         bad = i == len(codes) - 1
         observed = observations(site, ["Qle", "Qh"])
         _save(observed, folder / "observations" / f"{code}.nc")
+        _save(fake_weather(site.time), folder / "drivers" / f"{code}.nc")
         for model, gain, offset in (
             ("default", 0.7 - 0.03 * i, 25.0),
             ("mdpl", 0.5 if bad else 0.95, 6.0),

@@ -7,8 +7,18 @@ import pandas as pd
 import pytest
 
 from mdpl.errors import RunError
-from mdpl.report import figures, parameter_figures, series, tables, taylor
+from mdpl.report import (
+    figures,
+    parameter_figures,
+    partition_figures,
+    residual_figures,
+    series,
+    skill_figures,
+    tables,
+    taylor,
+)
 from mdpl.report.contents import read, read_series
+from mdpl.report.gathered import gather
 from mdpl.report.style import number, percent, pretty
 
 
@@ -17,8 +27,55 @@ def contents(run_folder):
     return read(run_folder)
 
 
-def test_gain_bars_are_as_long_as_the_gains(contents):
-    bars = figures.gain_bars(contents, "Qle").figure.axes[0].patches
+@pytest.fixture(scope="module")
+def gathered(contents):
+    return gather(contents)
+
+
+def test_intervals_hold_the_gains_they_belong_to(contents, gathered):
+    keys = ["site", "flux", "dRMSE", "dR"]
+    native = contents.gains.query("resolution == 'native' and period == 'validation'")[keys]
+    assert len(native) == 6
+    for row in native.to_dict("records"):
+        own = gathered.gains.query("site == @row['site'] and flux == @row['flux']").set_index(
+            "gain"
+        )
+        for gain in ("dRMSE", "dR"):
+            low, value, high = own.loc[gain, ["low", "value", "high"]]
+            assert value == pytest.approx(row[gain])
+            assert low <= value <= high
+
+
+def test_target_points_are_as_far_out_as_their_error(contents):
+    axes = skill_figures.target(contents, "Qle").figure.axes[0]
+    rows = contents.scores.query(
+        "flux == 'Qle' and resolution == 'native' and period == 'validation' and site == 'US-Xyz'"
+    ).set_index(["model", "metric"])["value"]
+    points = np.array([(line.get_xdata()[0], line.get_ydata()[0]) for line in axes.lines])
+    for model in ("default", "mdpl"):
+        out, up = (rows[model, m] / rows[model, "std_obs"] for m in ("rmse", "bias"))
+        close = np.isclose(np.hypot(*points.T), out) & np.isclose(points[:, 1], up)
+        assert close.any(), model
+        assert (points[close][0, 0] > 0) == (rows[model, "sd_ratio"] >= 1)
+
+
+def test_residuals_are_of_the_towers_own_steps(contents, gathered):
+    ours = read_series(contents, "DE-Abc")
+    counts = ours.measured["Qle"] & ours.masks["validation"]
+    sun = ours.drivers["SWdown"]
+    inside = counts & (sun >= 300) & (sun < 400)
+    wrong = (ours.modelled["mdpl"]["Qle"] - ours.observed["Qle"])[inside]
+    row = gathered.residuals.query(
+        "site == 'DE-Abc' and flux == 'Qle' and model == 'learnt' and driver == 'SWdown' "
+        "and low == 300"
+    ).iloc[0]
+    assert row["n"] == inside.sum()
+    assert row["median"] == pytest.approx(np.median(wrong))
+    assert set(gathered.residuals["driver"]) == {"SWdown", "VPD", "SoilMoist"}
+
+
+def test_gain_bars_are_as_long_as_the_gains(contents, gathered):
+    bars = figures.gain_bars(contents, gathered, "Qle", "dRMSE").figure.axes[0].patches
     gains = contents.gains.query(
         "flux == 'Qle' and resolution == 'native' and period == 'validation'"
     )["dRMSE"]
@@ -48,9 +105,19 @@ def test_taylor_opens_to_negative_correlation_and_counts_outliers(contents):
     assert "1 tower(s) lie beyond" in plot.caption
 
 
-def test_every_caption_states_n_and_series_state_mask_and_variant(contents):
+def test_every_caption_states_n_and_series_state_mask_and_variant(contents, gathered):
     ours = read_series(contents, "AU-Uvw")
-    over_towers = [figures.gain_bars(contents, "Qle"), taylor.diagram(contents, "Qle")]
+    over_towers = [
+        figures.gain_bars(contents, gathered, "Qle", "dRMSE"),
+        figures.gain_bars(contents, gathered, "Qle", "dR"),
+        taylor.diagram(contents, "Qle"),
+        taylor.by_pft(contents, "Qle"),
+        skill_figures.target(contents, "Qle"),
+        skill_figures.heat_map(contents, "Qle"),
+        partition_figures.hours(contents, gathered),
+        residual_figures.residuals(contents, gathered, "Qle"),
+        *(partition_figures.seasons(contents, gathered, q) for q in partition_figures.LABELS),
+    ]
     of_tower = [make(contents, ours) for make in (series.monthly, series.diurnal, series.density)]
     for plot in over_towers + of_tower:
         for word in ("n = ", "qc = 0", "raw fluxes"):
@@ -63,7 +130,12 @@ def test_panels_without_data_are_not_drawn(contents):
     nothing = {flux: np.zeros_like(mask) for flux, mask in ours.measured.items()}
     assert series.monthly(contents, replace(ours, measured=nothing)) is None
     half = {**ours.measured, "Qh": nothing["Qh"]}
-    assert len(series.diurnal(contents, replace(ours, measured=half)).figure.axes) == 1
+    assert len(series.diurnal(contents, ours).figure.axes) == 2 * 4
+    assert len(series.diurnal(contents, replace(ours, measured=half)).figure.axes) == 4
+    spring = np.isin(ours.time.astype("datetime64[M]").astype(int) % 12, (2, 3, 4))
+    only = {flux: mask & spring for flux, mask in ours.measured.items()}
+    axes = series.diurnal(contents, replace(ours, measured=only)).figure.axes
+    assert [a.get_title() for a in axes] == ["MAM", ""]
     empty = contents.recovery.iloc[:0]
     assert parameter_figures.recovery(replace(contents, recovery=empty)) is None
 

@@ -63,12 +63,13 @@ def test_nothing_is_loaded_from_elsewhere(page, run_folder):
 
 def test_all_sections_and_figures_are_there(page):
     sections = ["towers", "scores", "taylor", "worse", "parameters", "surrogate", "recovery"]
-    for section in [*sections, "series", "ran", "definitions"]:
+    for section in [*sections, "partition", "residuals", "series", "ran", "definitions"]:
         assert section in page.ids, section
     for experiment in ("beside", "single-task", "transfer", "untargeted"):
         assert experiment not in page.ids, experiment
     for flux in ("Qle", "Qh"):
-        assert {f"figure-gain_{flux}", f"figure-taylor_{flux}"} <= set(page.ids)
+        kinds = ("gain", "gain_r", "skill", "taylor", "taylor_pft", "target", "residuals")
+        assert {f"figure-{kind}_{flux}" for kind in kinds} <= set(page.ids)
     for kind in ("monthly", "diurnal", "scatter"):
         assert f"figure-{kind}_DE-Abc" in page.ids
 
@@ -120,6 +121,13 @@ def test_the_csv_link_holds_the_whole_table(page, run_folder):
     tables = [base64.b64decode(unquote(uri.split(",", 1)[1])) for uri in uris]
     scores = pd.read_csv(run_folder / "scores.csv")
     assert any(len(pd.read_csv(io.BytesIO(table))) == len(scores) for table in tables)
+
+
+def test_every_table_can_be_had_as_csv(page):
+    tables = [i.removeprefix("table-") for i in page.ids if i.startswith("table-")]
+    assert len(tables) > 10
+    assert page.tags.count("table") == len(tables)
+    assert sum(link.startswith("data:text/csv") for link in page.links) == len(tables)
 
 
 def test_texts_from_files_are_escaped(run_folder, page):
@@ -184,8 +192,8 @@ def test_the_same_folder_gives_the_same_page(run_folder, tmp_path):
 
 
 def test_excess_removed_is_that_of_towers_never_trained_on(run_folder, tmp_path):
-    folder = tmp_path / "run"
-    shutil.copytree(run_folder, folder)
+    folder = copy(run_folder, tmp_path / "run")
+    shutil.copy(run_folder / "recovery.csv", folder)
     rows = [
         ("V00", "held_out", "Qle", 40.0, 25.0, 20.0, 0.75),
         ("V01", "held_out", "Qle", 30.0, 25.0, 20.0, 0.5),
@@ -200,8 +208,7 @@ def test_excess_removed_is_that_of_towers_never_trained_on(run_folder, tmp_path)
 
 
 def test_a_flux_nothing_was_learnt_from_is_said_to_be(run_folder, tmp_path):
-    folder = tmp_path / "run"
-    shutil.copytree(run_folder, folder)
+    folder = copy(run_folder, tmp_path / "run")
     (folder / "config.yaml").write_text("tasks: [Qle]\n")
     text = " ".join(" ".join(Reader(build(folder).read_text(encoding="utf-8")).text).split())
     assert "Sensible heat Qh, not learnt from" in text

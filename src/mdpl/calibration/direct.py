@@ -15,7 +15,7 @@ from mdpl.calibration.calibration import Calibration
 from mdpl.calibration.lanes import ask, side_by_side
 from mdpl.calibration.objective import FAILED, Answers, Ledger, Objective, Spent
 from mdpl.errors import ConfigError, ModelError
-from mdpl.lsm.matsiro.model import Matsiro
+from mdpl.lsm.model import DifferentiableModel
 from mdpl.sites.site import Site
 
 GRADIENT_RUNS = 6
@@ -27,7 +27,9 @@ SPREAD = 0.15
 """Standard deviation of the further starts around the defaults, unit cube."""
 
 
-def gradient(model: Matsiro, site: Site, objective: Objective, unit: np.ndarray) -> Answers:
+def gradient(
+    model: DifferentiableModel, site: Site, objective: Objective, unit: np.ndarray
+) -> Answers:
     """Objectives and their gradients at points of the unit cube.
 
     Args:

@@ -21,9 +21,9 @@ def draw(members: int, dimensions: int, kind: Kind, seed: int) -> np.ndarray:
     if kind == "sobol":
         # Sobol points balance in powers of two; the first of a longer sequence stay the same.
         power = max(int(np.ceil(np.log2(max(members, 1)))), 0)
-        points = qmc.Sobol(dimensions, rng=rng).random_base2(power)[:members]
+        points = qmc.Sobol(dimensions, seed=rng).random_base2(power)[:members]
     else:
-        points = qmc.LatinHypercube(dimensions, rng=rng).random(members)
+        points = qmc.LatinHypercube(dimensions, seed=rng).random(members)
     return np.clip(points, 1e-6, 1.0 - 1e-6)
 
 

@@ -2,25 +2,41 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
+from mdpl.config import ClusterConfig
 from mdpl.ensemble import design
 from mdpl.ensemble.store import DONE, FAILED, PENDING, EnsembleStore
+from mdpl.ensemble.workers import Workers, open_workers
 from mdpl.errors import ModelError
 from mdpl.lsm.model import LandModel, ParameterSpace
-from mdpl.progress import Progress
+from mdpl.lsm.offers import BATCH, ask, failures, name_of, stop
+from mdpl.progress import Progress, Task
 from mdpl.sites.site import Site
 
-BATCH = 64
-"""Members run, and stored, together."""
+RESAMPLINGS = 3
+"""Times a failed member gets another point, where failures are resampled."""
 
-ABSURD = 2e4
-"""W m-2 or umol m-2 s-1 beyond which a run counts as failed."""
+
+@dataclass(frozen=True)
+class Failures:
+    """What is done about members that fail.
+
+    Attributes:
+        policy: ``drop`` leaves them out, ``resample`` runs other points in their place, ``abort``
+            stops at the first.
+        most: largest share of a tower's members that may fail.
+        absurd: magnitude of an output (W m-2, umol m-2 s-1) beyond which a run has failed.
+    """
+
+    policy: Literal["drop", "resample", "abort"] = "drop"
+    most: float = 0.5
+    absurd: float = 2e4
 
 
 @dataclass(frozen=True)
@@ -32,6 +48,7 @@ class Plan:
         outputs: what to store of each run.
         points: tower -> points of the unit cube to run, (member, parameter); without them the
             whole cube is filled by a design of this ``kind``.
+        batch: members run, and stored, together.
     """
 
     space: ParameterSpace
@@ -40,6 +57,8 @@ class Plan:
     seed: int
     outputs: tuple[str, ...]
     points: Mapping[str, np.ndarray] | None = None
+    batch: int = BATCH
+    failures: Failures = Failures()
 
     def unit(self, code: str) -> np.ndarray:
         """The design of one tower in the unit cube of ``space``, (member, parameter)."""
@@ -49,13 +68,22 @@ class Plan:
         return design.draw(self.members, len(self.space), self.kind, seed)
 
 
+@dataclass(frozen=True)
+class Batch:
+    """Members of a tower that run together, and their parameters (member, parameter)."""
+
+    code: str
+    members: np.ndarray
+    values: np.ndarray
+
+
 def run_ensemble(
     model: LandModel,
     sites: Sequence[Site],
     plan: Plan,
     store: EnsembleStore,
     progress: Progress,
-    workers: int | None = None,
+    cluster: ClusterConfig | None = None,
 ) -> int:
     """Run what is pending and store it as it comes; safe to interrupt and to repeat.
 
@@ -63,65 +91,144 @@ def run_ensemble(
         how many land-model runs were made now.
 
     Raises:
-        ModelError: every member of a tower failed.
+        ModelError: more members of a tower failed than the plan allows.
     """
-    todo: list[tuple[Site, np.ndarray, np.ndarray]] = []
     for site in sites:
         unit = plan.unit(site.code)
-        names = plan.space.names
-        made = store.create_site(site.code, names, unit, len(site.time), plan.outputs, BATCH)
-        for first in range(0, plan.members, BATCH):
-            members = np.arange(first, min(first + BATCH, plan.members))
-            if (made.status[members] == PENDING).any():
-                physical = plan.space.from_unit(unit[members])
-                values = model.parameters.complete(names, physical, site.attributes)
-                todo.append((site, members, values))
-    ran = _run_batches(model, todo, plan, store, progress, workers or os.cpu_count() or 1)
+        store.create_site(
+            site.code, plan.space.names, unit, len(site.time), plan.outputs, plan.batch
+        )
+    ran, place_of = 0, {site.code: site for site in sites}
+    for attempt in range(RESAMPLINGS + 1):
+        todo = [batch for site in sites for batch in _pending(model, site, plan, store)]
+        total = sum(len(batch.members) for batch in todo)
+        if total:
+            ask(model, [(place_of[batch.code], batch.values) for batch in todo])
+            with (
+                open_workers(cluster) as workers,
+                progress.task("land-model runs", total) as task,
+            ):
+                _run_all(model, place_of, todo, plan, store, workers, task)
+        ran += total
+        again = plan.failures.policy == "resample" and attempt < RESAMPLINGS
+        if not (again and [s for s in sites if _resample(s, plan, store, attempt)]):
+            break
     for site in sites:
-        if not len(store.site(site.code).usable):
-            raise ModelError(
-                f"{site.code}: all {plan.members} members of the ensemble failed; "
-                "narrow the parameter ranges or check the forcing"
-            )
+        _judge(model, site, plan, store)
     return ran
 
 
-def _run_batches(
+def planned(model: LandModel, sites: Sequence[Site], plan: Plan) -> list[tuple[Site, np.ndarray]]:
+    """Every parameter set of a plan by tower, physical values (member, parameter)."""
+    names = plan.space.names
+    return [
+        (s, model.parameters.complete(names, plan.space.from_unit(plan.unit(s.code)), s.attributes))
+        for s in sites
+    ]
+
+
+def run_batch(
+    model: LandModel, site: Site, batch: Batch, plan: Plan, store: EnsembleStore
+) -> dict[int, str]:
+    """Run and store one batch; members that failed, and why."""
+    run = model.simulate(site, batch.values, plan.outputs)
+    data = {name: run[name].values for name in plan.outputs}
+    found = {}
+    for i, (member, told) in enumerate(zip(batch.members, failures(run), strict=True)):
+        reason = told or _unsound({k: a[i] for k, a in data.items()}, plan.failures.absurd)
+        if reason:
+            found[int(member)] = reason
+    status = np.array([FAILED if int(m) in found else DONE for m in batch.members], dtype="int8")
+    store.write(site.code, batch.members, data, status, found)
+    return found
+
+
+def _pending(model: LandModel, site: Site, plan: Plan, store: EnsembleStore) -> Iterator[Batch]:
+    made = store.site(site.code)
+    names = plan.space.names
+    for first in range(0, len(made.unit), plan.batch):
+        members = np.arange(first, min(first + plan.batch, len(made.unit)))
+        members = members[made.status[members] == PENDING]
+        if members.size:
+            physical = plan.space.from_unit(made.unit[members])
+            values = model.parameters.complete(names, physical, site.attributes)
+            yield Batch(site.code, members, values)
+
+
+def _run_all(
     model: LandModel,
-    todo: Sequence[tuple[Site, np.ndarray, np.ndarray]],
+    place_of: Mapping[str, Site],
+    todo: Sequence[Batch],
     plan: Plan,
     store: EnsembleStore,
-    progress: Progress,
-    workers: int,
-) -> int:
-    # The land model leaves the interpreter lock while it computes, so threads use all cores.
-    total = sum(len(members) for _, members, _ in todo)
-    if not total:
-        return 0
-    pool = ThreadPoolExecutor(max_workers=workers)
-    running: dict[Future, tuple[Site, np.ndarray]] = {}
-    queue = list(todo)
+    workers: Workers,
+    task: Task,
+) -> None:
+    shared_model, shared_place, code_shared = workers.share(model), None, ""
+    running: dict[Future, Batch] = {}
+    queue = list(reversed(todo))
     try:
-        with progress.task("land-model runs", total) as task:
-            while queue or running:
-                while queue and len(running) < workers:
-                    site, members, values = queue.pop(0)
-                    future = pool.submit(model.simulate, site, values, plan.outputs)
-                    running[future] = (site, members)
-                finished, _ = wait(running, timeout=1.0, return_when=FIRST_COMPLETED)
-                for future in finished:
-                    site, members = running.pop(future)
-                    result = future.result()
-                    data = {name: result[name].values for name in plan.outputs}
-                    store.write(site.code, members, data, _status(data))
-                    task.advance(len(members))
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
-    return total
+        while queue or running:
+            while queue and len(running) < workers.slots():
+                batch = queue.pop()
+                if batch.code != code_shared:
+                    shared_place, code_shared = workers.share(place_of[batch.code]), batch.code
+                running[
+                    workers.submit(run_batch, shared_model, shared_place, batch, plan, store)
+                ] = batch
+            finished, _ = wait(running, timeout=1.0, return_when=FIRST_COMPLETED)
+            for future in finished:
+                batch = running.pop(future)
+                reasons = future.result()
+                if reasons and plan.failures.policy == "abort":
+                    member, reason = next(iter(reasons.items()))
+                    raise ModelError(
+                        f"{name_of(model)} at {batch.code}: member {member} failed: {reason}; "
+                        "mend it, or set ensemble.failures to drop or resample"
+                    )
+                task.advance(len(batch.members))
+    except BaseException:
+        for future in running:
+            future.cancel()
+        stop(model)
+        raise
 
 
-def _status(data: dict[str, np.ndarray]) -> np.ndarray:
-    sound = np.all(
-        [(np.isfinite(a) & (np.abs(a) < ABSURD)).all(axis=1) for a in data.values()], axis=0
+def _resample(site: Site, plan: Plan, store: EnsembleStore, attempt: int) -> bool:
+    """Give failed members other points; whether there were any."""
+    made = store.site(site.code)
+    failed = np.flatnonzero(made.status == FAILED)
+    if not failed.size or failed.size == len(made.status):
+        return False
+    rng = np.random.default_rng([design.site_seed(plan.seed, site.code), attempt])
+    points = np.clip(rng.random((len(failed), len(plan.space))), 1e-6, 1 - 1e-6)
+    store.replace(site.code, failed, points)
+    return True
+
+
+def _judge(model: LandModel, site: Site, plan: Plan, store: EnsembleStore) -> None:
+    made = store.site(site.code)
+    failed = int((made.status == FAILED).sum())
+    if failed <= plan.failures.most * len(made.status) and len(made.usable):
+        return
+    reasons = store.reasons(site.code)
+    first = next(iter(reasons.items()), None)
+    told = f" (member {first[0]}: {first[1]})" if first else ""
+    many = "all" if failed == len(made.status) else str(failed)
+    raise ModelError(
+        f"{name_of(model)} at {site.code}: {many} of {len(made.status)} members failed{told}; "
+        "narrow the parameter ranges, check the forcing, or look at one with 'mdpl ensemble rerun'"
     )
-    return np.where(sound, DONE, FAILED).astype("int8")
+
+
+def _unsound(outputs: Mapping[str, np.ndarray], absurd: float) -> str:
+    """What is wrong with a run's outputs, each (time,); empty text if nothing."""
+    for name, values in outputs.items():
+        lost = ~np.isfinite(values)
+        if lost.any():
+            return f"{name} is not finite from step {int(lost.argmax())}"
+        wild = np.abs(values) >= absurd
+        if wild.any():
+            step = int(wild.argmax())
+            return f"{name} is {values[step]:g} at step {step}, beyond {absurd:g}"
+    return ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ import numpy as np
 import zarr
 
 from mdpl.errors import RunError
+from mdpl.runs import write_atomic
 
 PENDING, DONE, FAILED = 0, 1, 2
 
@@ -21,7 +23,8 @@ class SiteEnsemble:
 
     Attributes:
         names: parameters perturbed.
-        unit: their points in the unit cube, (member, parameter).
+        unit: their points in the unit cube, (member, parameter), as run.
+        design: their points as planned; they differ where failed members were drawn anew.
         status: `PENDING`, `DONE` or `FAILED` by member.
         outputs: name -> zarr array (member, time), float32.
     """
@@ -29,6 +32,7 @@ class SiteEnsemble:
     code: str
     names: tuple[str, ...]
     unit: np.ndarray
+    design: np.ndarray
     status: np.ndarray
     outputs: Mapping[str, zarr.Array]
 
@@ -65,7 +69,7 @@ class EnsembleStore:
         root = zarr.open_group(self.path, mode="a")
         if code in root:
             found = self.site(code)
-            same = found.names == tuple(names) and np.array_equal(found.unit, unit)
+            same = found.names == tuple(names) and np.array_equal(found.design, unit)
             if not same or any(o not in found.outputs for o in outputs):
                 raise RunError(
                     f"{self.path}: tower {code} holds runs of another design; expected "
@@ -82,9 +86,13 @@ class EnsembleStore:
                 dtype="float32",
                 fill_value=np.nan,
             )
-        stored = group.create_array("unit", shape=unit.shape, dtype="float64")
-        stored[...] = unit
-        status = group.create_array("status", shape=(members,), dtype="int8")
+        for name in ("unit", "design"):
+            stored = group.create_array(name, shape=unit.shape, dtype="float64")
+            stored[...] = unit
+        # Chunked as the outputs are, so that no two writers share a chunk.
+        status = group.create_array(
+            "status", shape=(members,), chunks=(min(batch, members),), dtype="int8"
+        )
         status[...] = PENDING
         group.attrs.update({"parameters": list(names), "outputs": list(outputs)})
         return self.site(code)
@@ -99,6 +107,7 @@ class EnsembleStore:
             code,
             tuple(group.attrs["parameters"]),
             np.asarray(group["unit"]),
+            np.asarray(group["design" if "design" in group else "unit"]),
             np.asarray(group["status"]),
             {name: group[name] for name in group.attrs["outputs"]},
         )
@@ -112,11 +121,42 @@ class EnsembleStore:
         return sum(int((np.asarray(root[code]["status"]) != PENDING).sum()) for code in there)
 
     def write(
-        self, code: str, members: np.ndarray, data: Mapping[str, np.ndarray], status: np.ndarray
+        self,
+        code: str,
+        members: np.ndarray,
+        data: Mapping[str, np.ndarray],
+        status: np.ndarray,
+        reasons: Mapping[int, str] | None = None,
     ) -> None:
-        """Store finished members; their status is written last, so a cut leaves them pending."""
+        """Store finished members; their status is written last, so a cut leaves them pending.
+
+        Args:
+            reasons: member -> why it failed.
+        """
         group: Any = zarr.open_group(self.path, mode="a")[code]
-        first, last = int(members[0]), int(members[-1]) + 1
         for name, array in data.items():
-            group[name][first:last] = array.astype("float32")
-        group["status"][first:last] = status
+            group[name].oindex[members] = array.astype("float32")
+        if reasons:
+            lines = {str(member): reason for member, reason in reasons.items()}
+            write_atomic(self._failed(code) / f"{members[0]:07d}.json", json.dumps(lines))
+        group["status"].oindex[members] = status
+
+    def replace(self, code: str, members: np.ndarray, points: np.ndarray) -> None:
+        """Give members other points of the unit cube, (member, parameter), still to be run."""
+        group: Any = zarr.open_group(self.path, mode="a")[code]
+        group["unit"].oindex[members] = points
+        group["status"].oindex[members] = np.full(len(members), PENDING, dtype="int8")
+
+    def reasons(self, code: str) -> dict[int, str]:
+        """Why members failed, also those run again with another point since."""
+        found: dict[int, str] = {}
+        for path in sorted(self._failed(code).glob("*.json")):
+            try:
+                told = json.loads(path.read_text(encoding="utf-8"))
+                found |= {int(member): str(reason) for member, reason in told.items()}
+            except (OSError, ValueError, AttributeError) as error:
+                raise RunError(f"{path}: damaged ({error}); delete it") from error
+        return found
+
+    def _failed(self, code: str) -> Path:
+        return self.path.with_suffix(".failures") / code

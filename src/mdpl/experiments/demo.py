@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from mdpl import pipeline
-from mdpl.config import Config, EnsembleConfig, ModelConfig, RefineConfig, SitesConfig
+from mdpl.config import Config, EnsembleConfig, RefineConfig, SitesConfig
 from mdpl.config_learning import DayBlockConfig, GeneratorConfig
+from mdpl.config_model import MatsiroConfig
 from mdpl.experiments import virtual_study
 from mdpl.memory import give_back
 from mdpl.progress import Progress
@@ -49,7 +50,7 @@ def virtual_config(folder: Path, study: virtual_study.Study) -> Config:
     return Config(
         title="Virtual towers with hidden parameters",
         sites=SitesConfig(folder=(folder / "towers").resolve(), held_out=study.held_out),
-        model=ModelConfig(parameters=virtual_study.HIDDEN, default_cycles=virtual_study.CYCLES),
+        model=MatsiroConfig(parameters=virtual_study.HIDDEN, default_cycles=virtual_study.CYCLES),
         ensemble=EnsembleConfig(members=32),
         surrogate=SURROGATE,
         generator=GENERATOR,
@@ -61,7 +62,7 @@ def real_config() -> Config:
     """A quick calibration at the towers that come with MdPL, with a shorter spin-up than usual."""
     return Config(
         title="MdPL demo: FR-Hes and US-Tw3",
-        model=ModelConfig(default_cycles=virtual_study.CYCLES),
+        model=MatsiroConfig(default_cycles=virtual_study.CYCLES),
         ensemble=EnsembleConfig(members=64),
         surrogate=REAL_SURROGATE,
         refine=RefineConfig(rounds=0),

@@ -27,6 +27,7 @@ from mdpl.ensemble.store import EnsembleStore
 from mdpl.errors import RunError
 from mdpl.evaluation import scores as scoring
 from mdpl.job import Job, open_job, tensors
+from mdpl.lsm.offers import prepare
 from mdpl.progress import Progress
 from mdpl.runs import RunFolder, load_dataset, locked, open_run
 from mdpl.surrogate import audit
@@ -171,9 +172,9 @@ def _slopes(
         points[tower.tensors.code] = np.concatenate([audit.stencil(u) for u in centres])
     size = 2 * count * len(job.space)
     store = EnsembleStore(folder / f"audit/slopes-{count}.zarr")
-    job.model.equilibrate(job.training)
+    prepare(job.model, job.training)
     plan = replace(job.plan(), members=size, points=points)
-    run_ensemble(job.model, job.training, plan, store, progress)
+    run_ensemble(job.model, job.training, plan, store, progress, job.config.cluster)
     slopes, cosines = [], []
     for tower in unseen:
         code, made = tower.tensors.code, store.site(tower.tensors.code)

@@ -20,6 +20,8 @@ from mdpl.calibration.objective import Answers, Ledger, Objective, simulated
 from mdpl.errors import ConfigError, RunError
 from mdpl.evaluation import scores as scoring
 from mdpl.job import Job, made_from, open_job, score
+from mdpl.lsm.model import DifferentiableModel, LandModel
+from mdpl.lsm.offers import name_of, simulate_each
 from mdpl.memory import give_back
 from mdpl.progress import Progress, Task
 from mdpl.runs import RunFolder, load_dataset, locked, open_run, save_dataset
@@ -102,7 +104,7 @@ def _tower(
         return Ledger(ask, target, budget, runs_each=runs_each, path=kept, task=task)
 
     if method == "direct":
-        gradient = partial(direct.gradient, job.model, site, target)
+        gradient = partial(direct.gradient, _differentiable(job.model), site, target)
         ledger = account(gradient, direct.GRADIENT_RUNS)
         found = direct.descend(ledger, seed=seed)
     elif method == "es-mda":
@@ -128,6 +130,15 @@ def _tower(
         "seed": seed,
     }
     _keep(folder, f"{place}/cost.csv", site.code, pd.DataFrame([cost]))
+
+
+def _differentiable(model: LandModel) -> DifferentiableModel:
+    if not isinstance(model, DifferentiableModel):
+        raise ConfigError(
+            f"method direct needs a land model with derivatives (vjp), which {name_of(model)} has "
+            "not; use sce-ua, cma-es or es-mda"
+        )
+    return model
 
 
 def _ask(
@@ -190,7 +201,7 @@ def _simulate(job: Job, site: Site, found: Calibration, path: Path) -> xr.Datase
         values = job.model.parameters.complete(
             job.space.names, found.values(site.code), site.attributes
         )
-        run = job.model.simulate(site, values, job.judged).isel(member=0)
+        run = next(simulate_each(job.model, [site], [values], job.outputs))
         save_dataset(run.assign_attrs(parameters=learnt.to_json()), path)
     return load_dataset(path)
 

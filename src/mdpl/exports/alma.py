@@ -17,6 +17,7 @@ import xarray as xr
 from mdpl import __version__
 from mdpl.errors import RunError
 from mdpl.exports.opened import Opened, open_finished
+from mdpl.lsm.offers import name_of
 from mdpl.progress import Progress
 from mdpl.runs import writing
 from mdpl.sites.plumber2 import MISSING
@@ -59,7 +60,7 @@ def _write(run: Opened, site: Site, model: Model, out: Path) -> Path:
             "give 'mdpl evaluate' again"
         )
     first, last = site.time[[0, -1]].astype("datetime64[Y]").astype(str)
-    name = f"{run.job.model.name}-{model}_{site.code}_{first}-{last}.nc"
+    name = f"{name_of(run.job.model)}-{model}_{site.code}_{first}-{last}.nc"
     temporary = out / f".{name}.part"
     with writing(out / name):
         out.mkdir(parents=True, exist_ok=True)
@@ -70,11 +71,11 @@ def _write(run: Opened, site: Site, model: Model, out: Path) -> Path:
             values = pd.Series(run.values(site, model), index=run.job.model.parameters.names)
             file.setncatts(
                 {
-                    "title": f"{run.job.model.name} at {site.code}, {model} parameters",
+                    "title": f"{name_of(run.job.model)} at {site.code}, {model} parameters",
                     "Conventions": "CF-1.6, ALMA",
                     "source": f"MdPL {__version__}",
                     "site_code": site.code,
-                    "model": run.job.model.name,
+                    "model": name_of(run.job.model),
                     "parameters": values.to_json(),
                     "parameters_learnt_from": f"{', '.join(run.job.config.tasks)}, "
                     f"{run.job.config.sites.flux} fluxes"

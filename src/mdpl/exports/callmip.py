@@ -23,6 +23,7 @@ from mdpl.exports.opened import Opened, open_finished
 from mdpl.exports.variables import SCENARIOS, TARGETS, VARIABLES, daily
 from mdpl.generator.known import describe
 from mdpl.generator.network import load_generator
+from mdpl.lsm.offers import name_of
 from mdpl.progress import Progress
 from mdpl.sites.daily import find_daily, read_daily
 from mdpl.sites.site import Site
@@ -60,7 +61,7 @@ def export(
     """
     run = open_finished(path)
     scenario = scenario_of(run.job.config.tasks)
-    name = model or f"{run.job.model.name.upper()}.v{__version__}"
+    name = model or f"{name_of(run.job.model).upper().replace('_', '-')}.v{__version__}"
     if "_" in name or "/" in name or "." not in name:
         raise ConfigError(f"--model: expected NAME.VERSION without '_' and '/', found {name!r}")
     folder = observations or run.job.config.sites.daily

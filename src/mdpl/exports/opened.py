@@ -12,6 +12,7 @@ import xarray as xr
 
 from mdpl.errors import RunError
 from mdpl.job import Job, by_tower, open_job, read_parameters, simulation_path
+from mdpl.lsm.offers import outputs_of
 from mdpl.runs import RunFolder, load_dataset, open_run
 from mdpl.sites.site import Site
 
@@ -44,7 +45,7 @@ class Opened:
         The one of the run folder, unless it lacks some; then the land model is run again.
         """
         path = simulation_path(self.folder, model, site.code)
-        wanted = [name for name in outputs if name in self.job.model.outputs]
+        wanted = [name for name in outputs if name in outputs_of(self.job.model)]
         if path.exists():
             found = load_dataset(path)
             if all(name in found for name in wanted):

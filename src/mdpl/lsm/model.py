@@ -24,7 +24,8 @@ class Parameter:
         name, unit, meaning: what it is.
         lower, upper: bounds in physical units; the same for every tower.
         scale: ``log`` maps the unit interval to the bounds geometrically.
-        default: one value, or a value by land-cover class (class 1-9 -> value).
+        default: one value, or a value by land-cover class (1-9), or by IGBP short name
+            (``"ENF"``; ``"other"`` stands for those not named).
         source: where bounds and default come from.
         of_place: default from the attributes of a tower; None from it means ``default``.
     """
@@ -34,7 +35,7 @@ class Parameter:
     meaning: str
     lower: float
     upper: float
-    default: float | Mapping[int, float]
+    default: float | Mapping[int, float] | Mapping[str, float]
     source: str
     scale: Literal["linear", "log"] = "linear"
     of_place: Callable[[Attributes], float | None] | None = None
@@ -58,13 +59,14 @@ class Parameter:
             return known
         if not isinstance(self.default, Mapping):
             return float(self.default)
-        land_cover = int(attributes["land_cover"])
-        if land_cover not in self.default:
-            raise ModelError(
-                f"parameter {self.name}: no default for land-cover class {land_cover}; "
-                f"classes known: {sorted(self.default)}"
-            )
-        return float(self.default[land_cover])
+        for key in (attributes.get("land_cover"), attributes.get("igbp"), "other"):
+            if key in self.default:
+                return float(self.default[key])  # type: ignore[index]
+        raise ModelError(
+            f"parameter {self.name}: no default for IGBP class {attributes.get('igbp')} "
+            f"(land-cover class {attributes.get('land_cover')}); "
+            f"known: {', '.join(map(str, self.default))}"
+        )
 
 
 @dataclass(frozen=True)
@@ -199,21 +201,20 @@ class ParameterSpace:
             )
 
 
+FAILURE = "failure"
+"""Data variable of a run, (member,), text: why a member failed; empty where it did not."""
+
+
 @runtime_checkable
 class LandModel(Protocol):
-    """What a land surface model must offer to take part.
+    """What a land surface model must offer to take part: its parameters, and a run.
 
-    ``parameters`` and ``outputs`` (name -> unit, at least ``Qle`` and ``Qh``) describe it.
+    It may offer more (see `mdpl.lsm.offers`): ``name``, ``outputs``, ``recommended``, ``batch``,
+    ``sources``, ``prepare`` and ``simulate_each``.
     """
 
     @property
-    def name(self) -> str: ...
-
-    @property
     def parameters(self) -> ParameterSpace: ...
-
-    @property
-    def outputs(self) -> Mapping[str, str]: ...
 
     def simulate(
         self, site: Site, values: np.ndarray | None = None, outputs: Sequence[str] | None = None
@@ -226,7 +227,27 @@ class LandModel(Protocol):
             outputs: which outputs to keep; None means all.
 
         Returns:
-            dims ``(member, time)`` (plus ``layer`` for profiles), on the site's time axis.
-            A member that failed holds NaN.
+            dims ``(member, time)`` (plus ``layer`` for profiles), on the site's time axis, ALMA
+            names and units, at least ``Qle`` and ``Qh`` (W m-2, upwards positive). A member that
+            failed holds NaN; `FAILURE` may say why.
+        """
+        ...
+
+
+@runtime_checkable
+class DifferentiableModel(LandModel, Protocol):
+    """A land model that gives the slopes of its outputs, as the built-in column does."""
+
+    def vjp(
+        self, site: Site, values: np.ndarray, outputs: Sequence[str] = ("Qle", "Qh")
+    ) -> tuple[dict[str, np.ndarray], Callable[[Mapping[str, np.ndarray]], np.ndarray]]:
+        """What `simulate` gives, and how slopes by it become slopes by the values.
+
+        Args:
+            values: physical values, (member, parameter).
+
+        Returns:
+            outputs (member, time), and a function from a function's slope by every output,
+            (member, time), to its slope by every value, (member, parameter).
         """
         ...

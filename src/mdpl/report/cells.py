@@ -32,13 +32,18 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """A table: caption, column heads, rows, and its CSV for download."""
+    """A table: caption, column heads, rows, and its CSV for download, as shown if none is given."""
 
     name: str
     caption: str
     heads: tuple[str, ...]
     rows: tuple[Row, ...]
     csv: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.csv:
+            shown = [[cell.sort for cell in row.cells] for row in self.rows]
+            object.__setattr__(self, "csv", csv_uri(pd.DataFrame(shown, columns=list(self.heads))))
 
 
 def csv_uri(frame: pd.DataFrame) -> str:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +83,8 @@ class Series:
         modelled: model -> flux -> shape (time,).
         masks: period -> bool, shape (time,).
         variant, split: raw or corrected fluxes; how the record was split.
+        drivers: SWdown (W m-2), VPD (hPa) and SoilMoist (kg m-2, uppermost metre of the default
+            run), each shape (time,); those the folder holds.
     """
 
     code: str
@@ -93,6 +95,7 @@ class Series:
     masks: Mapping[str, np.ndarray]
     variant: str
     split: str
+    drivers: Mapping[str, np.ndarray] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -128,6 +131,13 @@ class Contents:
     def fluxes(self) -> list[str]:
         """Fluxes with at least one scored value, in the order of ``scores.csv``."""
         return list(dict.fromkeys(self.scores.loc[self.scores["n"] > 0, "flux"]))
+
+    @property
+    def land_model(self) -> str:
+        """Kind of the land model, such as ``matsiro``; the built-in one if not said."""
+        settings = yaml.safe_load(self.config)
+        model = settings.get("model") if isinstance(settings, dict) else None
+        return str((model or {}).get("kind", "matsiro"))
 
     @property
     def targeted(self) -> list[str]:
@@ -222,7 +232,33 @@ def read_series(contents: Contents, code: str) -> Series | None:
         masks=masks(observed),
         variant=str(observed.attrs.get("variant", "raw")),
         split=str(observed.attrs.get("split", "")),
+        drivers=_drivers(contents.folder, code, observed["time"].values),
     )
+
+
+def each_series(contents: Contents) -> Iterator[Series]:
+    """Series of every tower that the folder keeps, with both models."""
+    for code in dict.fromkeys(contents.scores["site"]):
+        found = read_series(contents, str(code))
+        if found is not None and {REFERENCE, contents.learnt} <= set(found.modelled):
+            yield found
+
+
+def _drivers(folder: Path, code: str, time: np.ndarray) -> dict[str, np.ndarray]:
+    """The weather in ``drivers/``, and the soil water of the default run."""
+    found: dict[str, np.ndarray] = {}
+    path = folder / f"drivers/{code}.nc"
+    if path.is_file():
+        with xr.open_dataset(path) as file:
+            if np.array_equal(file["time"].values, time):
+                found = {name: file[name].values for name in ("SWdown", "VPD")}
+    path = folder / f"simulations/{REFERENCE}/{code}.nc"
+    if path.is_file():
+        with xr.open_dataset(path) as file:
+            if {"SoilMoist", "layer_thickness"} <= set(file.variables):
+                bottom = np.cumsum(file["layer_thickness"].values)
+                found["SoilMoist"] = file["SoilMoist"].values[bottom <= 1.01].sum(axis=0)
+    return found
 
 
 def _simulated(path: Path, fluxes: list[str], time: np.ndarray) -> dict[str, np.ndarray]:

@@ -9,7 +9,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
+from mdpl.evaluation.paired import ALL
 from mdpl.report.contents import REFERENCE, Contents
+from mdpl.report.gathered import Gathered
 from mdpl.report.style import (
     FAINT,
     INK,
@@ -77,42 +79,66 @@ def climate_space(contents: Contents) -> Plot | None:
     )
 
 
-def gain_bars(contents: Contents, flux: str) -> Plot | None:
-    """dRMSE of one flux by tower: bars for validation, marks for calibration."""
+def gain_bars(contents: Contents, gathered: Gathered, flux: str, gain: str) -> Plot | None:
+    """dRMSE or dR of one flux by tower: bars for validation, marks for calibration.
+
+    Args:
+        gain: ``dRMSE`` or ``dR``.
+    """
     native = contents.gains.query(
         "flux == @flux and resolution == 'native' and model == @contents.learnt"
     )
-    wide = native.pivot(index="site", columns="period", values="dRMSE") * 100
+    wide = native.pivot(index="site", columns="period", values=gain) * 100
     if "validation" not in wide or wide["validation"].isna().all():
         return None
     wide = wide.dropna(subset="validation").sort_values("validation")
     rows = np.arange(len(wide))
     values = wide["validation"].to_numpy()
+    sure = _intervals(gathered, flux, gain)
     figure = Figure(figsize=(WIDTH, 1.35 + 0.27 * len(wide)), layout="constrained")
     axes = figure.add_subplot()
-    axes.barh(rows, values, height=0.66, color=np.where(values >= 0, LEARNT, WORSE))
+    axes.barh(rows, values, height=0.66, color=np.where(values >= 0, LEARNT, WORSE), alpha=0.85)
+    ends = sure.reindex(wide.index).to_numpy()
+    axes.hlines(rows, *ends.T, color=INK, lw=1.1)
     if "calibration" in wide:
         axes.plot(wide["calibration"], rows, "D", ms=4.5, mfc="white", mec=INK, mew=1.0)
     axes.axvline(0, color=INK, lw=0.9)
     axes.axvline(np.median(values), color=LEARNT, lw=1.0, ls=(0, (4, 3)))
-    _bar_limits(axes, np.concatenate([values, wide.to_numpy().ravel()]))
+    reach = np.column_stack([wide.to_numpy(), ends])
+    _bar_limits(axes, reach.ravel())
     for row, value in enumerate(values):
-        _bar_text(axes, row, value, wide.iloc[row].to_numpy())
+        _bar_text(axes, row, value, reach[row])
     axes.set_yticks(rows, [_named(contents, code) for code in wide.index])
     axes.set_ylim(-0.6, len(wide) - 0.4)
     axes.grid(False, axis="y")
     axes.tick_params(axis="y", length=0)
-    axes.set(xlabel="dRMSE (%), positive = error reduced", title=sentence(long_name(flux)))
+    better = "error reduced" if gain == "dRMSE" else "correlation increased"
+    axes.set(xlabel=f"{gain} (%), positive = {better}", title=sentence(long_name(flux)))
     n = _n(contents, flux)
+    what = "RMSE" if gain == "dRMSE" else "the correlation R"
     return Plot(
-        f"gain_{flux}",
+        f"gain_{flux}" if gain == "dRMSE" else f"gain_r_{flux}",
         figure,
-        f"Relative change of RMSE of {long_name(flux)}, learnt against default parameters, both "
-        f"run in the land model. Bars: validation period; diamonds: calibration period; dashed: "
-        f"median over towers ({percent(np.median(values) / 100)}). Half-hourly or hourly, "
-        f"{contents.basis}; {count(n, 'steps a tower')}.",
-        f"dRMSE of {flux} by tower",
+        f"Relative change of {what} of {long_name(flux)}, learnt against default parameters, both "
+        "run in the land model. Bars: validation period, with the 95 % interval of a bootstrap "
+        "over blocks of ten measured days; diamonds: calibration period; dashed: median over "
+        f"towers ({percent(np.median(values) / 100)}{_ends(sure)}). Half-hourly or hourly, "
+        f"{contents.basis}; n = {len(wide)} towers, {count(n, 'steps a tower')[4:]}.",
+        f"{gain} of {flux} by tower",
     )
+
+
+def _intervals(gathered: Gathered, flux: str, gain: str) -> pd.DataFrame:
+    """Ends of the interval in percent, by tower and for all."""
+    own = gathered.gains[(gathered.gains["flux"] == flux) & (gathered.gains["gain"] == gain)]
+    return own.set_index("site")[["low", "high"]].astype(float) * 100
+
+
+def _ends(sure: pd.DataFrame) -> str:
+    if ALL not in sure.index:
+        return ""
+    low, high = sure.loc[ALL].to_numpy(dtype=float) / 100
+    return f", 95 % interval over towers and days {percent(low)} to {percent(high)}"
 
 
 def promised(contents: Contents) -> Plot | None:

@@ -19,15 +19,24 @@ from mdpl.report import experiment_figures as experiments
 from mdpl.report import (
     figures,
     flux_tables,
+    interpretation,
     parameter_figures,
+    parameter_study,
+    parameter_study_figures,
+    partition_figures,
+    residual_figures,
     series,
+    skill_figures,
     surrogate_tables,
     tables,
     taylor,
 )
+from mdpl.report import repeat_figures as repeats
 from mdpl.report import surrogate_figures as about_surrogate
 from mdpl.report.cells import Table
 from mdpl.report.contents import Contents, read, read_series
+from mdpl.report.gathered import Gathered, gather
+from mdpl.report.parameter_study import Study
 from mdpl.report.style import STYLE, Plot, long_name, percent
 
 RASTER_DPI = 150
@@ -88,6 +97,7 @@ def build(folder: Path) -> Path:
 
 def _page(contents: Contents) -> dict[str, Any]:
     """Everything the template prints."""
+    gathered, study = gather(contents), parameter_study.Study(contents)
     return {
         "title": str(contents.manifest.get("title") or contents.folder.resolve().name),
         "version": __version__,
@@ -97,24 +107,30 @@ def _page(contents: Contents) -> dict[str, Any]:
         "targets": [long_name(flux) for flux in contents.targeted],
         "totals": _totals(contents),
         "provenance": list(tables.flat(contents.manifest)),
-        "tables": _tables(contents),
-        "pictures": _pictures(contents),
+        "tables": _tables(contents, gathered, study),
+        "pictures": _pictures(contents, gathered, study),
+        "meaning": interpretation.interpretation(study),
+        "shared": partition_figures.words(gathered),
         "towers": list(_tower_pictures(contents)),
         "removed": list(tables.removed(contents)),
         "virtual": (contents.folder / "virtual" / "report.html").is_file(),
     }
 
 
-def _tables(contents: Contents) -> dict[str, Table]:
+def _tables(contents: Contents, gathered: Gathered, study: Study) -> dict[str, Table]:
     makers = (
         tables.towers,
         tables.medians,
         tables.scores,
+        taylor.table,
         tables.worse,
         tables.parameters,
         tables.stages,
     )
     made = [make(contents) for make in makers]
+    whole = (tables.intervals, partition_figures.table, residual_figures.table)
+    made += parameter_study.tables(study)
+    made += [table for make_one in whole if (table := make_one(contents, gathered))]
     for make, source in (
         (tables.promised, contents.promised),
         (tables.selection, contents.extra["selection"]),
@@ -136,17 +152,39 @@ def _tables(contents: Contents) -> dict[str, Table]:
         made += [table for table in more if table]
     for name, found in experiments.read(contents.folder).items():
         made += experiments.tables(name, found)
+    for name, found in repeats.read(contents.folder).items():
+        made += repeats.tables(name, found)
     return {table.name: table for table in (*made, tables.definitions())}
 
 
-def _pictures(contents: Contents) -> dict[str, list[Picture]]:
+def _pictures(contents: Contents, gathered: Gathered, study: Study) -> dict[str, list[Picture]]:
     """Figures over all towers, by section."""
     fluxes = contents.fluxes
     drawn = {
         "towers": [figures.tower_map(contents), figures.climate_space(contents)],
-        "gains": [figures.gain_bars(contents, flux) for flux in fluxes],
+        "gains": [
+            figures.gain_bars(contents, gathered, flux, gain)
+            for flux in fluxes
+            for gain in ("dRMSE", "dR")
+        ],
+        "skill": [skill_figures.heat_map(contents, flux) for flux in fluxes],
         "taylor": [taylor.diagram(contents, flux) for flux in fluxes],
-        "parameters": [parameter_figures.parameters(contents)],
+        "taylor_pft": [taylor.by_pft(contents, flux) for flux in fluxes],
+        "target": [skill_figures.target(contents, flux) for flux in fluxes],
+        "partition": [
+            partition_figures.seasons(contents, gathered, partition_figures.FRACTION),
+            partition_figures.seasons(contents, gathered, partition_figures.BOWEN),
+            partition_figures.hours(contents, gathered),
+        ],
+        "residuals": [residual_figures.residuals(contents, gathered, flux) for flux in fluxes],
+        "parameters": [
+            parameter_figures.parameters(contents),
+            parameter_study_figures.by_pft(study),
+        ],
+        "parameter_study": [
+            parameter_study_figures.agreement(study),
+            parameter_study_figures.attributes(study),
+        ],
         "identifiability": [parameter_figures.identifiability(contents)],
         "promised": [figures.promised(contents), about_surrogate.rounds(contents)],
         "audit": [about_surrogate.slopes(contents), about_surrogate.wrong(contents)],
@@ -155,6 +193,8 @@ def _pictures(contents: Contents) -> dict[str, list[Picture]]:
     }
     for name, found in experiments.read(contents.folder).items():
         drawn[name.replace("-", "_")] = experiments.plots(contents, name, found)
+    for name, found in repeats.read(contents.folder).items():
+        drawn[name] = repeats.plots(contents, name, found)
     return {
         section: [_picture(contents, plot, pdf=True) for plot in plots if plot]
         for section, plots in drawn.items()

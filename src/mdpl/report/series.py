@@ -9,9 +9,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, MultipleLocator
 
+from mdpl.evaluation.partition import SEASONS
 from mdpl.evaluation.resolution import Pairs, sample
 from mdpl.report.contents import MASK, REFERENCE, Contents, Series
 from mdpl.report.style import DEFAULT, FAINT, LEARNT, OBSERVED, WIDTH, Plot, count, flux_label
+
+LEAST_STEPS = 96
+"""A season with fewer measured steps has no mean day."""
 
 
 def monthly(contents: Contents, series: Series) -> Plot | None:
@@ -46,32 +50,53 @@ def monthly(contents: Contents, series: Series) -> Plot | None:
 
 
 def diurnal(contents: Contents, series: Series) -> Plot | None:
-    """Mean day of the validation period; a panel a flux."""
+    """Mean day of each season of the validation period; a row a flux."""
     panels = _sampled(series, "native", "validation")
     if not panels:
         return None
-    figure = Figure(figsize=(WIDTH, 3.0), layout="constrained")
-    grid = figure.subplots(1, len(panels), squeeze=False)
-    for axes, (flux, pairs) in zip(grid[0], panels.items(), strict=True):
-        day = pd.DataFrame(dict(pairs.values)).groupby(_hour(pairs.time))
-        low, high = day["observed"].quantile(0.25), day["observed"].quantile(0.75)
-        axes.fill_between(low.index, low, high, color=OBSERVED, alpha=0.09, lw=0)
-        mean = day.mean()
-        for name, style in _lines(contents, pairs).items():
-            axes.plot(mean.index, mean[name], **(style | {"marker": None}))
-        axes.set(xlim=(0, 24), ylabel=flux_label(flux))
-        axes.xaxis.set_major_locator(MultipleLocator(6))
-        axes.yaxis.set_major_locator(MaxNLocator(5))
+    season = {flux: _season(pairs.time) for flux, pairs in panels.items()}
+    shown = [i for i in range(4) if any((s == i).sum() >= LEAST_STEPS for s in season.values())]
+    if not shown:
+        return None
+    size = (0.6 + 1.15 * len(shown), 0.75 + 1.25 * len(panels))
+    figure = Figure(figsize=(max(size[0], WIDTH), size[1]), layout="constrained")
+    grid = figure.subplots(len(panels), len(shown), squeeze=False, sharex=True, sharey="row")
+    for row, (flux, pairs) in zip(grid, panels.items(), strict=True):
+        for axes, i in zip(row, shown, strict=True):
+            _mean_day(contents, axes, pairs, season[flux] == i)
+            axes.xaxis.set_major_locator(MultipleLocator(6))
+            axes.yaxis.set_major_locator(MaxNLocator(5))
+        row[0].set(xlim=(0, 24), ylabel=flux_label(flux))
+    for axes, i in zip(grid[0], shown, strict=True):
+        axes.set_title(SEASONS[i])
     figure.supxlabel("Hour, local standard time", fontsize="medium")
     _legend(figure, grid[0, 0])
-    n = count([len(pairs) for pairs in panels.values()], "steps")
+    n = count([int((s == i).sum()) for s in season.values() for i in shown], "steps a panel")
     return Plot(
         f"diurnal_{series.code}",
         figure,
-        f"{series.code}: mean day of the validation period ({series.split}), {MASK}, "
-        f"{series.variant} fluxes; band: middle half of the observations; {n}.",
-        f"Mean diurnal cycle at {series.code}",
+        f"{series.code}: mean day by season (calendar months), validation period "
+        f"({series.split}), {MASK}, {series.variant} fluxes; band: middle half of the "
+        f"observations; {n}.",
+        f"Mean diurnal cycle by season at {series.code}",
     )
+
+
+def _season(time: np.ndarray) -> np.ndarray:
+    """Place in `SEASONS` of each step."""
+    return np.asarray(((time.astype("datetime64[M]").astype(int) % 12 + 1) % 12) // 3)
+
+
+def _mean_day(contents: Contents, axes: Axes, pairs: Pairs, inside: np.ndarray) -> None:
+    if inside.sum() < LEAST_STEPS:
+        return
+    values = {name: own[inside] for name, own in pairs.values.items()}
+    day = pd.DataFrame(values).groupby(_hour(pairs.time)[inside])
+    low, high = day["observed"].quantile(0.25), day["observed"].quantile(0.75)
+    axes.fill_between(low.index, low, high, color=OBSERVED, alpha=0.09, lw=0)
+    mean = day.mean()
+    for name, style in _lines(contents, pairs).items():
+        axes.plot(mean.index, mean[name], **(style | {"marker": None, "lw": 1.3}))
 
 
 def density(contents: Contents, series: Series) -> Plot | None:

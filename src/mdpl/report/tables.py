@@ -10,11 +10,13 @@ import pandas as pd
 
 from mdpl.evaluation.given_days import GIVEN_DAY
 from mdpl.evaluation.metrics import MEANINGS
+from mdpl.evaluation.paired import ALL
 from mdpl.evaluation.periods import PERIODS
 from mdpl.evaluation.resolution import RESOLUTIONS
 from mdpl.report.cells import Cell, Row, Table, csv_uri, num, percent, text, whole
 from mdpl.report.contents import REFERENCE, Contents
 from mdpl.report.figures import promised_table
+from mdpl.report.gathered import Gathered
 from mdpl.report.parameter_figures import held_out, rank_correlation
 from mdpl.report.style import DASH, number, pretty
 
@@ -138,6 +140,26 @@ def scores(contents: Contents) -> Table:
         rows.append(Row(tuple(cells), data))
     caption = "Scores by tower: default, then learnt"
     return Table("scores", caption, tuple(heads), tuple(rows), csv_uri(contents.scores))
+
+
+def intervals(contents: Contents, gathered: Gathered) -> Table | None:
+    """dRMSE and dR with their bootstrap intervals, the median over towers first."""
+    table = gathered.gains
+    if table.empty:
+        return None
+    rank = {flux: i for i, flux in enumerate(contents.fluxes)}
+    order = table.assign(last=table["site"] != ALL, rank=table["flux"].map(rank)).sort_values(
+        ["last", "rank", "gain"], ascending=[True, True, False], kind="stable"
+    )
+    rows = []
+    for r in order.to_dict("records"):
+        site = "median over towers" if r["site"] == ALL else r["site"]
+        cells = [text(site, "key"), text(r["flux"]), text(r["gain"]), percent(r["value"])]
+        cells += [percent(r["low"]), percent(r["high"]), whole(r["days"]), whole(r["towers"])]
+        rows.append(Row(tuple(cells)))
+    heads = ("Tower", "Flux", "Gain", "Value", "95 % from", "to", "Days", "Towers")
+    caption = "Gains with 95 % intervals (bootstrap over days, and towers), validation, native"
+    return Table("intervals", caption, heads, tuple(rows), csv_uri(table))
 
 
 def worse(contents: Contents) -> Table:

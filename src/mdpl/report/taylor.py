@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter
 
+from mdpl.report.cells import Row, Table, csv_uri, num, text, whole
 from mdpl.report.contents import REFERENCE, Contents
 from mdpl.report.style import (
     FAINT,
@@ -24,9 +25,12 @@ from mdpl.report.style import (
     long_name,
     pft_colours,
     pft_handles,
+    sentence,
 )
 
 LEGEND_COLUMNS = 3
+PFT_COLUMNS = 3
+NAMED_IN_PANEL = 4
 
 LIMIT = 3.0
 """Towers with a larger SD ratio are counted in the caption, not drawn."""
@@ -43,18 +47,21 @@ def diagram(contents: Contents, flux: str) -> Plot | None:
     if table.empty:
         return None
     reach = table[["sd_ratio_default", "sd_ratio_learnt"]].to_numpy()
-    limit = float(np.clip(1.08 * np.nanmax(reach), 1.3, LIMIT))
-    within = np.asarray((reach <= limit).all(axis=1))
+    within = np.asarray((reach <= LIMIT).all(axis=1))
     outside, table = int((~within).sum()), table.loc[within]
+    if table.empty:
+        return None
+    limit = float(np.clip(1.08 * reach[within].max(), 1.3, LIMIT))
     half = bool((table[["r_default", "r_learnt"]] < 0).any(axis=None))
     handles = _legend(contents, table)
     legend = 0.2 + 0.19 * -(-len(handles) // LEGEND_COLUMNS)
     plot = 0.45 + WIDTH * (0.50 if half else 0.84)
-    height = plot + legend
+    height = plot + legend + 0.1
     figure = Figure(figsize=(WIDTH, height))
     axes = figure.add_axes((0.11, (legend + 0.42) / height, 0.84, (plot - 0.45) / height))
     _taylor_frame(axes, limit, half)
     _taylor_arrows(axes, table, pft_colours(contents.pfts))
+    figure.text(0.01, 0.985, sentence(long_name(flux)), va="top", fontsize=9.5, fontweight="bold")
     figure.legend(
         handles=handles,
         loc="lower center",
@@ -62,7 +69,7 @@ def diagram(contents: Contents, flux: str) -> Plot | None:
         columnspacing=1.2,
         handletextpad=0.3,
     )
-    beyond = f" {outside} tower(s) lie beyond SD ratio {limit:.1f}." if outside else ""
+    beyond = f" {outside} tower(s) lie beyond SD ratio {LIMIT:g}." if outside else ""
     return Plot(
         f"taylor_{flux}",
         figure,
@@ -73,7 +80,85 @@ def diagram(contents: Contents, flux: str) -> Plot | None:
     )
 
 
-def _taylor_frame(axes: Axes, limit: float, half: bool) -> None:
+def by_pft(contents: Contents, flux: str) -> Plot | None:
+    """Taylor diagrams of one flux, a panel a PFT."""
+    table = _before_after(contents, flux, ("r", "sd_ratio"))
+    if table["pft"].nunique() < 2:
+        return None
+    within = (table[["sd_ratio_default", "sd_ratio_learnt"]] <= LIMIT).all(axis=1)
+    outside, table = int((~within).sum()), table[within]
+    half = bool((table[["r_default", "r_learnt"]] < 0).any(axis=None))
+    pfts = sorted(table["pft"].unique())
+    rows = -(-len(pfts) // PFT_COLUMNS)
+    panel = 1.55 if half else 2.45
+    figure = Figure(figsize=(7.2, panel * rows + 0.5), layout="constrained")
+    colours = pft_colours(contents.pfts)
+    for i, pft in enumerate(pfts):
+        axes = figure.add_subplot(rows, PFT_COLUMNS, i + 1)
+        here = table[table["pft"] == pft]
+        most = here[["sd_ratio_default", "sd_ratio_learnt"]].to_numpy().max()
+        _taylor_frame(axes, float(np.clip(1.08 * most, 1.3, LIMIT)), half, small=True)
+        _taylor_arrows(axes, here, colours)
+        axes.set_title(f"{pft}  n = {len(here)}", fontsize=9, pad=12)
+        if len(here) <= NAMED_IN_PANEL:
+            handles = [
+                handle(MARKERS[k % len(MARKERS)], colours[pft], site)
+                for k, site in enumerate(here["site"])
+            ]
+            axes.legend(
+                handles=handles,
+                loc="upper right",
+                bbox_to_anchor=(1.14, 1.14),
+                fontsize=7,
+                handletextpad=0.1,
+            )
+    states = [handle("o", FAINT, "default", hollow=True), handle("o", FAINT, "learnt")]
+    figure.legend(handles=states, loc="outside upper right", ncols=2)
+    figure.suptitle(sentence(long_name(flux)), x=0.01, ha="left", fontsize=9.5, fontweight="bold")
+    figure.supxlabel("SD / observed SD, on both axes; angle: correlation R", fontsize=9)
+    beyond = f" {outside} tower(s) lie beyond SD ratio {LIMIT:g}." if outside else ""
+    return Plot(
+        f"taylor_pft_{flux}",
+        figure,
+        f"Taylor diagrams of {long_name(flux)} by PFT: angle R, distance from the origin SD, "
+        "distance from the dot centred RMSE (dotted, every 0.5), both over the observed SD. "
+        f"Hollow: default; filled: learnt. Half-hourly or hourly, validation period, "
+        f"{contents.basis}; towers above each panel, {count(table['n'], 'steps a tower')}."
+        f"{beyond}",
+        f"Taylor diagrams of {flux} by PFT",
+        wide=True,
+    )
+
+
+def table(contents: Contents) -> Table:
+    """SD, R and centred RMSE by tower, flux and resolution, in the units of the flux."""
+    metrics = ("r", "sd_ratio", "std_obs")
+    rows = contents.scores[
+        contents.scores["metric"].isin(metrics)
+        & contents.scores["model"].isin([REFERENCE, contents.learnt])
+        & (contents.scores["n"] > 0)
+        & (contents.scores["period"] == "validation")
+    ]
+    keys = ["flux", "resolution", "pft", "site", "n"]
+    wide = rows.pivot(index=[*keys, "model"], columns="metric", values="value").reset_index()
+    wide["sd"] = wide["sd_ratio"] * wide["std_obs"]
+    inside = 1 + wide["sd_ratio"] ** 2 - 2 * wide["sd_ratio"] * wide["r"]
+    wide["crmse"] = wide["std_obs"] * np.sqrt(np.maximum(inside, 0.0))
+    wide["flux"] = pd.Categorical(wide["flux"], contents.fluxes, ordered=True)
+    both = wide.pivot(index=[*keys, "std_obs"], columns="model", values=["sd", "r", "crmse"])
+    shown = []
+    for key, r in both.iterrows():
+        flux, resolution, pft, site, n, observed = np.asarray(key, dtype=object)
+        cells = [text(site, "key"), text(pft), text(str(flux)), whole(n), num(observed)]
+        cells += [num(r[m, w]) for m in ("sd", "r", "crmse") for w in (REFERENCE, contents.learnt)]
+        shown.append(Row(tuple(cells), {"flux": flux, "resolution": resolution}))
+    heads = ("Tower", "IGBP", "Flux", "n", "SD observed", "SD default", "learnt")
+    more = ("R default", "learnt", "Centred RMSE default", "learnt")
+    caption = "SD, R and centred RMSE (W m⁻² or µmol m⁻² s⁻¹) by tower, validation period"
+    return Table("taylor", caption, heads + more, tuple(shown), csv_uri(wide))
+
+
+def _taylor_frame(axes: Axes, limit: float, half: bool, small: bool = False) -> None:
     left = -limit if half else 0.0
     sweep = np.linspace(0, np.pi if half else np.pi / 2, 181)
     axes.set(xlim=(left * 1.1, limit * 1.1), ylim=(-0.02 * limit, limit * 1.1), aspect="equal")
@@ -88,7 +173,8 @@ def _taylor_frame(axes: Axes, limit: float, half: bool) -> None:
     axes.plot([left, limit], [0, 0], color="#aab3be", lw=0.9)
     if not half:
         axes.plot([0, 0], [0, limit], color="#aab3be", lw=0.9)
-    rays = (0.0, 0.2, 0.4, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
+    every: tuple[float, ...] = (0.0, 0.2, 0.4, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
+    rays = (0.0, 0.4, 0.7, 0.9, 0.99) if small else every
     for value in (*rays, *(-v for v in rays[1:] if half)):
         x, y = value, np.sqrt(1 - value**2)
         axes.plot([0, limit * x], [0, limit * y], color=GRID, lw=0.6)
@@ -96,30 +182,33 @@ def _taylor_frame(axes: Axes, limit: float, half: bool) -> None:
             1.03 * limit * x,
             1.03 * limit * y,
             f"{value:g}".replace("-", "−"),
-            fontsize=8,
+            fontsize=7 if small else 8,
             **_anchor(x, y),
         )
     angle = np.linspace(0, 2 * np.pi, 361)
-    for radius in np.arange(step, 2 * limit, step):
+    apart = 0.5 if small else step
+    for radius in np.arange(apart, 2 * limit, apart):
         across, up = 1 + radius * np.cos(angle), radius * np.sin(angle)
         inside = (np.hypot(across, up) <= limit) & (up >= 0) & (across >= left)
         axes.plot(np.where(inside, across, np.nan), up, color="#c9a227", lw=0.7, ls=":")
         top = (1 - 0.5 * radius, radius * np.sqrt(0.75))
-        if top[0] > left + 0.06 and np.hypot(*top) < 0.97 * limit:
+        if not small and top[0] > left + 0.06 and np.hypot(*top) < 0.97 * limit:
             axes.text(*top, f"{radius:g}", fontsize=7, color="#8a6d0b", ha="center", va="bottom")
     axes.plot(1, 0, "o", color="#111417", ms=7, clip_on=False, zorder=5)
+    ticks = np.arange(0, limit + 1e-9, 0.5)
+    axes.set_xticks([*(-ticks[:0:-1] if half else []), *ticks])
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter(FuncFormatter(lambda v, _: f"{abs(v):g}"))
+    axes.set_yticks([] if half else ticks[1:])
+    axes.tick_params(length=0, labelsize=7 if small else 8.5)
+    if small:
+        return
     axes.annotate("OBS", (1, 0), (7, 5), textcoords="offset points", ha="left", fontsize=8)
     diagonal = 1.13 * limit / np.sqrt(2)
     if half:
         axes.text(0, 1.14 * limit, "Correlation R", ha="center", va="bottom")
     else:
         axes.text(diagonal, diagonal, "Correlation R", rotation=-45, ha="center", va="center")
-    ticks = np.arange(0, limit + 1e-9, 0.5)
-    axes.set_xticks([*(-ticks[:0:-1] if half else []), *ticks])
-    for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_formatter(FuncFormatter(lambda v, _: f"{abs(v):g}"))
-    axes.set_yticks([] if half else ticks[1:])
-    axes.tick_params(length=0)
     axes.set_xlabel("SD / observed SD   (dotted: centred RMSE / observed SD)")
     axes.set_ylabel("" if half else "SD / observed SD")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import xarray as xr
@@ -83,6 +83,14 @@ class Site:
     @property
     def steps_per_day(self) -> int:
         return 86400 // self.step_seconds
+
+    def first_days(self, days: int) -> Site:
+        """The same tower with the first days of its record only."""
+        span = {"time": slice(0, days * self.steps_per_day)}
+        flags = {name: values[span["time"]] for name, values in self.forcing_qc.items()}
+        return replace(
+            self, forcing=self.forcing.isel(span), fluxes=self.fluxes.isel(span), forcing_qc=flags
+        )
 
     @property
     def land_cover(self) -> int:

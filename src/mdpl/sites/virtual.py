@@ -127,7 +127,7 @@ def draw_climates(
         )
     rng = np.random.default_rng(seed)
     order = rng.permutation(np.resize(np.arange(len(classes)), n))
-    unit = qmc.LatinHypercube(d=len(CLIMATE_RANGES) + 3, rng=rng).random(n)
+    unit = qmc.LatinHypercube(d=len(CLIMATE_RANGES) + 3, seed=rng).random(n)
     return tuple(_climate(classes[k], row) for k, row in zip(order, unit, strict=True))
 
 

@@ -139,7 +139,7 @@ class Matsiro:
 
     def spinup(self, site: Site) -> Spinup:
         """The tower's equilibrium with its default parameters, and how it was reached."""
-        self.equilibrate([site])
+        self.prepare([site])
         mixture = self.mixtures.get(site.code)
         return self._equilibria[_key(site if mixture is None else mixture.sites(site)[0])]
 
@@ -180,7 +180,7 @@ class Matsiro:
         self, kinds: Sequence[tuple[Site, np.ndarray]], names: tuple[str, ...]
     ) -> list[xr.Dataset]:
         """Columns of several places, side by side."""
-        self.equilibrate([site for site, _ in kinds])
+        self.prepare([site for site, _ in kinds])
         done: dict[int, xr.Dataset] = {}
         # A few columns cost nearly what one does; many towers are quickest all at once.
         size = engine.BATCHES[0] if len(kinds) <= 2 * engine.BATCHES[0] else engine.BATCHES[-1]
@@ -192,7 +192,7 @@ class Matsiro:
             done.update(zip(group, runs, strict=True))
         return [done[i] for i in range(len(kinds))]
 
-    def equilibrate(self, sites: Sequence[Site]) -> None:
+    def prepare(self, sites: Sequence[Site]) -> None:
         """Bring several towers to their default equilibrium side by side, and remember it."""
         kinds: list[Site] = []
         for site in sites:
@@ -219,7 +219,7 @@ class Matsiro:
         mixture = self.mixtures.get(site.code)
         if mixture is not None:
             return self._differentiable_mean(mixture, site, outputs, steps)
-        self.equilibrate([site])
+        self.prepare([site])
         where = self._place(site)
         record = prepare(site, float(where.reference_height))
         length = steps or len(site.time)
@@ -280,7 +280,7 @@ class Matsiro:
     def _vjp(
         self, site: Site, values: np.ndarray, names: tuple[str, ...]
     ) -> tuple[dict[str, np.ndarray], adjoint.Pullback]:
-        self.equilibrate([site])
+        self.prepare([site])
         where = self._place(site)
         record = prepare(site, float(where.reference_height))
         return adjoint.vjp(
@@ -327,7 +327,7 @@ class Matsiro:
     def _batch(
         self, site: Site, values: np.ndarray, names: tuple[str, ...]
     ) -> dict[str, np.ndarray]:
-        self.equilibrate([site])
+        self.prepare([site])
         where = self._place(site)
         column = build(jnp.asarray(values), where)
         record = prepare(site, float(where.reference_height))

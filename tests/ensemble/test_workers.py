@@ -1,0 +1,122 @@
+"""Batches run on dask as they do in threads, also where a worker dies on the way."""
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from mdpl.config import ClusterConfig
+from mdpl.ensemble.run import Failures, Plan, run_ensemble
+from mdpl.ensemble.store import DONE, EnsembleStore
+from mdpl.errors import ConfigError, ModelError, RunError
+from mdpl.lsm.callable import CallableModel
+from mdpl.progress import SilentProgress
+from mdpl.sites.site import Site
+from toy_line import SPACE, Line, brittle
+
+pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::DeprecationWarning")
+
+PLAN = Plan(SPACE, 24, "sobol", 0, ("Qle", "Qh"), batch=4)
+
+
+def tower(code):
+    time = np.datetime64("2001-01-01", "ns") + np.arange(48) * np.timedelta64(1800, "s")
+    forcing = xr.Dataset({"SWdown": ("time", np.linspace(0, 500, 48))}, coords={"time": time})
+    return Site(code, forcing, xr.Dataset(coords={"time": time}), {"land_cover": 1}, {})
+
+
+def runs(folder, model, cluster, plan=PLAN):
+    store, sites = EnsembleStore(folder), [tower("XX-One"), tower("XX-Two")]
+    made = run_ensemble(model, sites, plan, store, SilentProgress(), cluster)
+    return made, [store.site(site.code) for site in sites]
+
+
+LOCAL = ClusterConfig(kind="local", workers=2)
+
+
+@pytest.mark.slow
+def test_processes_store_what_threads_store_and_a_dead_worker_costs_nothing(tmp_path):
+    _, expected = runs(tmp_path / "a.zarr", Line(), ClusterConfig(workers=1))
+    made, found = runs(tmp_path / "b.zarr", Line(tmp_path / "note"), LOCAL)
+    assert made == 48 and (tmp_path / "note").exists()
+    for one, other in zip(expected, found, strict=True):
+        assert (other.status == DONE).all()
+        np.testing.assert_array_equal(one.read("Qle", one.usable), other.read("Qle", other.usable))
+
+
+@pytest.mark.slow
+def test_a_scheduler_at_an_address_is_used_and_left_running(tmp_path):
+    from distributed import Client, LocalCluster
+
+    with LocalCluster(
+        n_workers=1, threads_per_worker=1, dashboard_address="127.0.0.1:0"
+    ) as cluster:
+        there = ClusterConfig(kind="address", address=cluster.scheduler_address)
+        made, _ = runs(tmp_path / "a.zarr", Line(), there)
+        assert made == 48
+        assert runs(tmp_path / "a.zarr", Line(), there)[0] == 0
+        with Client(cluster) as client:
+            assert client.submit(lambda: 5).result() == 5
+
+
+def test_an_address_nobody_answers_at_is_an_error(tmp_path):
+    there = ClusterConfig(kind="address", address="tcp://127.0.0.1:9", timeout=0.5)
+    with pytest.raises(RunError, match=r"no dask scheduler answers within 0.5 s"):
+        runs(tmp_path / "a.zarr", Line(), there)
+
+
+def test_an_address_belongs_to_its_kind():
+    with pytest.raises(ValueError, match="belong together"):
+        ClusterConfig(kind="address")
+    with pytest.raises(ValueError, match="belong together"):
+        ClusterConfig(kind="local", address="tcp://x:1")
+
+
+def test_options_that_a_queue_does_not_know_are_an_error(tmp_path):
+    wrong = ClusterConfig(kind="slurm", options={"core": 3})
+    with pytest.raises(ConfigError, match=r"cluster.options: dask-jobqueue refuses them"):
+        runs(tmp_path / "a.zarr", Line(), wrong)
+
+
+BRITTLE = CallableModel("brittle", SPACE, brittle)
+
+
+def planned(**failures):
+    return Plan(SPACE, 24, "sobol", 0, ("Qle", "Qh"), batch=4, failures=Failures(**failures))
+
+
+def test_failed_members_are_dropped_with_their_reasons(tmp_path):
+    _, (one, _) = runs(tmp_path / "a.zarr", BRITTLE, None, planned())
+    failed = SPACE.from_unit(one.unit)[:, 0] > 1.6
+    np.testing.assert_array_equal(one.status != DONE, failed)
+    reasons = EnsembleStore(tmp_path / "a.zarr").reasons("XX-One")
+    assert sorted(reasons) == np.flatnonzero(failed).tolist()
+    assert all("ArithmeticError: gain 1." in reason for reason in reasons.values())
+
+
+def test_failed_members_are_run_elsewhere_and_a_repeated_run_knows_it(tmp_path):
+    plan = planned(policy="resample")
+    made, (one, _) = runs(tmp_path / "a.zarr", BRITTLE, None, plan)
+    moved = SPACE.from_unit(one.design)[:, 0] > 1.6
+    assert (one.unit[moved] != one.design[moved]).all()
+    np.testing.assert_array_equal(one.unit[~moved], one.design[~moved])
+    assert (one.status == DONE).mean() > 0.95 and made > 48
+    np.testing.assert_allclose(
+        one.read("Qh", one.usable)[:, -1],
+        500 * SPACE.from_unit(one.unit[one.usable])[:, 0],
+        rtol=1e-6,
+    )
+
+
+def test_too_many_failures_and_the_first_one_stop_a_run(tmp_path):
+    with pytest.raises(ModelError, match=r"brittle at XX-One: \d of 24 members failed \(member"):
+        runs(tmp_path / "a.zarr", BRITTLE, None, planned(most=0.05))
+    with pytest.raises(ModelError, match=r"member \d+ failed: ArithmeticError: gain"):
+        runs(tmp_path / "b.zarr", BRITTLE, None, planned(policy="abort"))
+
+
+def test_absurd_magnitudes_are_failures(tmp_path):
+    _, (one, _) = runs(tmp_path / "a.zarr", Line(), None, planned(absurd=600.0))
+    peak = SPACE.from_unit(one.unit) @ [500.0, 1.0]
+    np.testing.assert_array_equal(one.status == DONE, peak < 600.0)
+    reasons = EnsembleStore(tmp_path / "a.zarr").reasons("XX-One")
+    assert all("beyond 600" in reason for reason in reasons.values())
