@@ -3,12 +3,15 @@
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 
 from mdpl import cli
 from mdpl.config import Config
 from mdpl.config_reference import reference
+from mdpl.lsm.model import LandModel
+from mdpl.sites.catalogue import open_sites
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*(ROOT / "docs").rglob("*.md"), *ROOT.glob("*.md"), *ROOT.glob("benchmarks/*.md")])
@@ -94,6 +97,18 @@ def test_keys_in_the_docs_exist():
         for key in re.findall(rf"`((?:{sections})\.[a-z_]+)[`:]", page.read_text(encoding="utf-8")):
             a_file = key.split(".")[-1] in ("py", "csv", "json", "zarr", "html", "eqx")
             assert a_file or f"`{key}`" in text, f"{page}: {key}"
+
+
+def test_the_model_of_the_docs_is_a_land_model_and_runs():
+    text = (ROOT / "docs/your_model.md").read_text(encoding="utf-8")
+    found: dict = {}
+    for code in re.findall(r"```python\n(.*?)```", text, re.DOTALL):
+        exec(code, found)
+    site = open_sites()[0]
+    run = found["model"].simulate(site, outputs=("Qle", "Qh"))
+    assert isinstance(found["model"], LandModel)
+    net = 0.8 * site.forcing["SWdown"].values
+    np.testing.assert_allclose(run["Qle"].isel(member=0), 0.5 * net)
 
 
 def test_the_citation_file_is_what_tools_read():

@@ -3,7 +3,10 @@
 import netCDF4
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
+from mdpl.cli import app
+from mdpl.errors import ConfigError
 from mdpl.exports.alma import export
 from mdpl.exports.opened import open_finished
 from mdpl.progress import SilentProgress
@@ -15,6 +18,16 @@ UNITS = {
     "Qle": "W m-2", "Qh": "W m-2", "Rnet": "W m-2", "Qg": "W m-2", "NEE": "umol m-2 s-1",
     "GPP": "umol m-2 s-1", "TVeg": "kg m-2 s-1", "AvgSurfT": "K",
 }  # fmt: skip
+
+
+def test_the_command_names_its_files_and_refuses_other_models(finished, tmp_path):
+    call = ["export", "alma", str(finished[0]), "--out", str(tmp_path), "--model"]
+    answer = CliRunner().invoke(app, [*call, "default"])
+    assert answer.exit_code == 0
+    assert all(str(path) in answer.output for path in tmp_path.glob("*.nc"))
+    wrong = CliRunner().invoke(app, [*call, "best"])
+    assert isinstance(wrong.exception, ConfigError)
+    assert "expected default or mdpl" in str(wrong.exception)
 
 
 @pytest.mark.parametrize("model", ["default", "mdpl"])

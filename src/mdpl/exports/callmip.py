@@ -67,6 +67,8 @@ def export(
     folder = observations or run.job.config.sites.daily
     files: list[Path] = []
     notes: list[str] = []
+    if folder is None:
+        notes.append("no daily observations given: files have the days of the towers' records")
     with progress.task("CalLMIP files", len(run.job.sites)) as task:
         for site in run.job.sites:
             task.note(site.code)
