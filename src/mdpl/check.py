@@ -58,15 +58,11 @@ def examine(config: Config) -> Findings:
             notes.append(f"{site.code}: filled: {filling}; LAI: {leaves}")
         if site.attributes.get("imputed", "nothing") != "nothing":
             notes.append(f"{site.code}: imputed: {site.attributes['imputed']}")
-        notes += (
-            []
-            if site.code in job.daily
-            else [
-                f"{site.code}: only {share:.0%} of {flux} is measured"
-                for flux, share in shares.items()
-                if flux in config.tasks and share < 0.5
-            ]
-        )
+        notes += [
+            f"{site.code}: only {share:.0%} of {flux} is measured"
+            for flux, share in shares.items()
+            if flux in config.tasks and share < 0.5 and site.code not in job.daily
+        ]
     notes += [
         f"{choice.code}: {'taken' if choice.taken else 'left out'} by sites.select: {choice.why}"
         for choice in job.selection

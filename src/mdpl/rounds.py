@@ -127,7 +127,8 @@ def _daily_targets(job: Job, observed: xr.Dataset) -> DailyTargets:
     values, variance = {}, {}
     for task in (str(task) for task in job.config.tasks if task in observed):
         own = np.where(inside, observed[task].values, np.nan)
-        unexplained = job.config.sites.daily_model_error * np.nanstd(own) if inside.any() else 0.0
+        spread = np.nanstd(own) if np.isfinite(own).any() else 0.0
+        unexplained = job.config.sites.daily_model_error * spread
         values[task] = own
         variance[task] = observed[f"{task}_sd"].values ** 2 + unexplained**2
     return DailyTargets(values, variance)
