@@ -4,6 +4,7 @@ import netCDF4
 import numpy as np
 import pandas as pd
 import pytest
+import xarray as xr
 
 from interruption import Cut
 from mdpl import pipeline
@@ -51,10 +52,14 @@ def whole(config, tmp_path_factory):
 def test_a_run_leaves_what_was_promised(whole, config):
     scores = pd.read_csv(whole / "scores.csv")
     assert list(scores.columns) == [
-        "site", "pft", "model", "flux", "resolution", "period", "metric", "value", "n",
+        "site", "pft", "model", "flux", "resolution", "period", "metric", "value", "n", "variant",
     ]  # fmt: skip
     assert set(scores["model"]) == {"default", "mdpl"}
     assert set(scores["site"]) == set(STUDY.codes)
+    assert set(scores["variant"]) == {"raw"}
+    for model in ("default", "mdpl"):
+        with xr.open_dataset(whole / f"simulations/{model}/VT-01.nc") as run:
+            assert run.attrs["flux_choice"] == "raw"
     parameters = pd.read_csv(whole / "parameters.csv")
     assert len(parameters) == 15 * len(STUDY.codes)
     assert (parameters["value"] >= parameters["lower"]).all()

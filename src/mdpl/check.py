@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+import xarray as xr
 
 from mdpl.config import Config
 from mdpl.errors import MdplError
 from mdpl.evaluation.periods import split
-from mdpl.job import JUDGED, open_job
+from mdpl.job import open_job
 from mdpl.sites.qc import measured_share
 
 
@@ -37,7 +40,7 @@ def examine(config: Config) -> Findings:
         return Findings([], 0, 0, [str(error)], [])
     towers, notes = [], []
     for site in job.sites:
-        shares = {f: measured_share(site, f) for f in JUDGED if f in site.fluxes}
+        shares = {f: measured_share(site, f) for f in job.judged if f in site.fluxes}
         towers.append(
             {
                 "site": site.code,
@@ -47,6 +50,7 @@ def examine(config: Config) -> Findings:
                 "years": round(float(site.attributes["years"]), 2),
                 "split": split(site.time).rule,
                 **{f"{flux} measured": round(share, 2) for flux, share in shares.items()},
+                **_days(job.daily.get(site.code), config.tasks),
             }
         )
         if "filling" in site.attributes:
@@ -57,10 +61,21 @@ def examine(config: Config) -> Findings:
         notes += [
             f"{site.code}: only {share:.0%} of {flux} is measured"
             for flux, share in shares.items()
-            if flux in config.tasks and share < 0.5
+            if flux in config.tasks and share < 0.5 and site.code not in job.daily
         ]
+    notes += [
+        f"{choice.code}: {'taken' if choice.taken else 'left out'} by sites.select: {choice.why}"
+        for choice in job.selection
+    ]
     rounds = config.refine.rounds
     members = config.ensemble.members + rounds * config.refine.members
     runs = len(job.training) * members + 2 * len(job.sites)
     models = (1 + rounds) * (1 + config.generator.ensemble)
     return Findings(towers, runs, models, [], notes)
+
+
+def _days(daily: xr.Dataset | None, tasks: Sequence[str]) -> dict[str, int]:
+    """Days of each task that are learnt from or judged."""
+    if daily is None:
+        return {}
+    return {f"{t} days": int(daily[f"{t}_measured"].sum()) for t in tasks if t in daily}

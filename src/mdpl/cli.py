@@ -11,7 +11,15 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from mdpl import __version__, cli_ensemble, cli_experiments, cli_model, cli_sites, cli_surrogate
+from mdpl import (
+    __version__,
+    cli_ensemble,
+    cli_experiments,
+    cli_exports,
+    cli_model,
+    cli_sites,
+    cli_surrogate,
+)
 from mdpl.cli_tools import complain as _complain
 from mdpl.cli_tools import keep_compiled as _keep_compiled
 from mdpl.cli_tools import out as _out
@@ -34,6 +42,7 @@ app.add_typer(cli_model.app, name="model")
 app.add_typer(cli_ensemble.app, name="ensemble")
 app.add_typer(cli_surrogate.app, name="surrogate")
 app.add_typer(cli_experiments.app, name="experiment")
+app.add_typer(cli_exports.app, name="export")
 
 ConfigFile = Annotated[Path, typer.Argument(metavar="CONFIG", help="configuration (YAML)")]
 RunFolderArgument = Annotated[Path, typer.Argument(metavar="RUN", help="run folder")]

@@ -183,6 +183,28 @@ def untargeted(
         _report(folder, shown)
 
 
+@app.command("flux-choice")
+def flux_choice(
+    folder: RunFolderArgument,
+    relearn: Annotated[
+        bool, typer.Option("--relearn", help="train a generator against each choice too")
+    ] = False,
+) -> None:
+    """Judge a run by raw, corrected and closed heat fluxes, and learn from each.
+
+    Given again, it goes on where it stopped.
+    """
+    from mdpl.experiments import flux_choice as experiment
+
+    with resumable():
+        opened = experiment.prepare(folder, relearn)
+        say(experiment.plan(opened).words())
+        shown = progress()
+        for line in experiment.summary(opened, experiment.run(opened, shown)):
+            say(line)
+        _report(folder, shown)
+
+
 def _report(folder: Path, shown: Progress) -> None:
     from mdpl import pipeline
 

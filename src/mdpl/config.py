@@ -14,6 +14,7 @@ from mdpl.config_learning import AnySurrogateConfig, GeneratorConfig, SequenceCo
 from mdpl.config_model import AnyModelConfig, MatsiroConfig
 from mdpl.errors import ConfigError
 from mdpl.sites.closure import FluxChoice
+from mdpl.sites.selection import Rule
 
 _S = TypeVar("_S", bound=BaseModel)
 
@@ -40,10 +41,25 @@ class SitesConfig(_Section):
         description="table (CSV) or folder of tables of soil, vegetation fractions and heights, "
         "relative to this file; null = none",
     )
+    select: Rule | None = Field(
+        None,
+        description="rule by which towers are taken, such as {years: 1, measured: {Qle: 0.3, "
+        "Qh: 0.3}, verdict: [good, usable], pft: [ENF, DBF], closure: [0.6, 1.2]}; null = all",
+    )
     flux: FluxChoice = Field(
         "raw",
         description="heat fluxes as measured (raw), corrected by the network (corrected: *_cor), "
         "or the energy balance closed here: bowen_ratio, residual",
+    )
+    daily: Path | None = Field(
+        None,
+        description="folder of daily observations with uncertainties in CalLMIP form to learn "
+        "from in place of the record's steps, relative to this file; null = none",
+    )
+    daily_model_error: Annotated[float, Field(ge=0, le=1)] = Field(
+        0.2,
+        description="part of the standard deviation of daily observations that the model is not "
+        "expected to explain, added to their uncertainty when days are weighed",
     )
 
 
@@ -136,7 +152,7 @@ class Config(_Section):
     """A run of MdPL."""
 
     title: str = Field("MdPL calibration", description="heading of the report")
-    tasks: tuple[Literal["Qle", "Qh", "GPP"], ...] = Field(
+    tasks: tuple[Literal["Qle", "Qh", "GPP", "NEE"], ...] = Field(
         ("Qle", "Qh"), min_length=1, description="fluxes that are learnt together"
     )
     sites: SitesConfig = SitesConfig()

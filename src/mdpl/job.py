@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -11,13 +11,15 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from mdpl.config import Config
+from mdpl.config import Config, SitesConfig
 from mdpl.config_model import MatsiroConfig
 from mdpl.ensemble.run import Failures, Plan
 from mdpl.errors import ConfigError, RunError
 from mdpl.evaluation import scores as scoring
+from mdpl.evaluation.given_days import GIVEN_DAY, given_days, score_given_days
 from mdpl.evaluation.periods import split
 from mdpl.evaluation.resolution import Coverage
+from mdpl.lsm.matsiro import respiration
 from mdpl.lsm.model import LandModel, ParameterSpace
 from mdpl.lsm.offers import batch_of, design, name_of, outputs_of, recommended, simulate_each
 from mdpl.lsm.opening import open_model
@@ -25,28 +27,44 @@ from mdpl.progress import Progress
 from mdpl.runs import RunFolder, load_dataset, save_dataset
 from mdpl.sites.attribute_tables import read_attributes, with_attributes
 from mdpl.sites.attributes import vapour_pressure_deficit
-from mdpl.sites.catalogue import open_sites
+from mdpl.sites.catalogue import find_towers, open_sites
+from mdpl.sites.daily import find_daily, read_daily
+from mdpl.sites.selection import Choice, select
 from mdpl.sites.site import Site
 from mdpl.surrogate.windows import SiteTensors, build
 
 STATE = ("SoilStress", "SoilMoist", "SoilTemp", "CanopInt", "GPP")
 """Outputs of the reference run that tell the surrogate the state of the land, where given."""
 
+RESPIRATION = tuple(parameter.name for parameter in respiration.PARAMETERS)
+"""Calibrated too where NEE is learnt from, unless the user names parameters."""
+
 JUDGED = ("Qle", "Qh", "GPP")
 
 
 @dataclass(frozen=True)
 class Job:
-    """A configuration with its towers and its land model opened."""
+    """A configuration with its towers and its land model opened.
+
+    Attributes:
+        daily: tower -> daily observations (`mdpl.evaluation.given_days.given_days`), where the
+            configuration gives any; then these are learnt from.
+        selection: what the rule of the configuration made of every tower; empty without a rule.
+    """
 
     config: Config
     sites: tuple[Site, ...]
     model: LandModel
+    daily: Mapping[str, xr.Dataset] = field(default_factory=dict)
+    selection: tuple[Choice, ...] = ()
 
     @cached_property
     def space(self) -> ParameterSpace:
         """The parameters that are free, within the bounds of this run."""
-        names = self.config.model.parameters or recommended(self.model)
+        carbon = RESPIRATION if "NEE" in self.config.tasks else ()
+        known = (name for name in carbon if name in self.model.parameters.names)
+        usual = tuple(dict.fromkeys((*recommended(self.model), *known)))
+        names = self.config.model.parameters or usual
         every = self.model.parameters.narrow(self.config.model.ranges)
         return every.subset(names)
 
@@ -59,6 +77,28 @@ class Job:
         """What is kept of every member: both heat fluxes, the tasks, and GPP where it is given."""
         wanted = dict.fromkeys(("Qle", "Qh", *self.config.tasks, "GPP"))
         return tuple(name for name in wanted if name in outputs_of(self.model))
+
+    @property
+    def judged(self) -> tuple[str, ...]:
+        """Fluxes that are scored."""
+        return tuple(dict.fromkeys((*JUDGED, *self.config.tasks)))
+
+    @property
+    def target_resolution(self) -> str:
+        """Resolution in the table of scores of what is learnt from."""
+        return "native" if self.config.sites.daily is None else GIVEN_DAY
+
+    def check_steps(self, what: str) -> None:
+        """Refuse what learns from, or asks of, single steps where daily means are the target.
+
+        Raises:
+            ConfigError: the run learnt from daily observations.
+        """
+        if self.config.sites.daily is not None:
+            raise ConfigError(
+                f"{what}: works on the steps of a record, and this run learnt from the daily "
+                "observations of sites.daily; give it a run without them"
+            )
 
     def plan(self) -> Plan:
         """The ensemble the surrogate learns from."""
@@ -95,16 +135,19 @@ def open_job(config: Config) -> Job:
     chosen = config.sites
     named = None if chosen.codes is None else (*chosen.codes, *chosen.held_out)
     wanted = None if named is None else tuple(dict.fromkeys(named))
+    selection = _select(chosen, wanted)
+    if selection:
+        wanted = tuple(choice.code for choice in selection if choice.taken)
     sites = tuple(open_sites(chosen.folder, wanted))
     if chosen.attributes is not None:
         sites = tuple(with_attributes(sites, read_attributes(chosen.attributes)))
     codes = [s.code for s in sites]
-    unknown = sorted(set(chosen.held_out) - set(codes))
+    unknown = sorted(set(chosen.held_out) - {*codes, *(c.code for c in selection)})
     if unknown:
         raise ConfigError(
             f"sites.held_out: no tower {', '.join(unknown)}; there are {', '.join(codes)}"
         )
-    if set(codes) == set(chosen.held_out):
+    if set(codes) <= set(chosen.held_out):
         raise ConfigError("sites.held_out: every tower is held out; leave some to learn from")
     model = open_model(config.model)
     lacking = [name for name in ("Qle", "Qh", *config.tasks) if name not in outputs_of(model)]
@@ -114,10 +157,41 @@ def open_job(config: Config) -> Job:
         )
     if isinstance(config.model, MatsiroConfig):
         _check_codes((*config.model.supply, *config.model.mixtures), codes)
-    job = Job(config, sites, model)
+    daily: dict[str, xr.Dataset] = {}
+    if chosen.daily is not None:
+        sites, daily = _with_daily(config, sites, chosen.daily)
+    job = Job(config, sites, model, daily, selection)
     for site in sites:
         _check_site(job, site)
     return job
+
+
+def _select(chosen: SitesConfig, wanted: Sequence[str] | None) -> tuple[Choice, ...]:
+    if chosen.select is None:
+        return ()
+    found = tuple(select(find_towers(chosen.folder, wanted), chosen.select))
+    if not any(choice.taken for choice in found):
+        reasons = "\n".join(f"  {choice.code}: {choice.why}" for choice in found)
+        raise ConfigError(f"sites.select: the rule takes none of {len(found)} towers:\n{reasons}")
+    return found
+
+
+def _with_daily(
+    config: Config, sites: Sequence[Site], folder: Path
+) -> tuple[tuple[Site, ...], dict[str, xr.Dataset]]:
+    """Towers with the files of daily observations among their sources, and these observations.
+
+    Held-out towers need none.
+    """
+    found, daily = [], {}
+    for site in sites:
+        if site.code in config.sites.held_out and not list(folder.glob(f"{site.code}_daily_*.nc")):
+            found.append(site)
+            continue
+        read = read_daily(find_daily(folder, site.code), site.code)
+        daily[site.code] = given_days(site, read, config.tasks)
+        found.append(replace(site, sources={**site.sources, read.source: read.sha256}))
+    return tuple(found), daily
 
 
 def _check_codes(named: Sequence[str], codes: Sequence[str]) -> None:
@@ -130,7 +204,12 @@ def _check_codes(named: Sequence[str], codes: Sequence[str]) -> None:
 
 def _check_site(job: Job, site: Site) -> None:
     job.space.check(job.space.defaults(site.attributes))
-    observed = scoring.observations(site, job.config.tasks, job.config.sites.flux, split(site.time))
+    if site.code in job.daily:
+        observed = job.daily[site.code]
+    else:
+        observed = scoring.observations(
+            site, job.config.tasks, job.config.sites.flux, split(site.time)
+        )
     for task in job.config.tasks:
         counts = f"{task}_measured"
         if site in job.training and (counts not in observed or not observed[counts].any()):
@@ -163,23 +242,42 @@ def tensors(job: Job, folder: RunFolder) -> dict[str, SiteTensors]:
 
 
 def score(
-    job: Job, site: Site, name: str, simulation: xr.Dataset, fluxes: Sequence[str] = JUDGED
+    job: Job,
+    site: Site,
+    name: str,
+    simulation: xr.Dataset,
+    fluxes: Sequence[str] | None = None,
 ) -> pd.DataFrame:
-    """Rows of ``scores.csv`` of one run of a tower, of the fluxes that both have."""
-    return scoring.score(
+    """Rows of ``scores.csv`` of one run of a tower, of the fluxes that both have.
+
+    Args:
+        fluxes: default all that the job judges.
+    """
+    wanted = job.judged if fluxes is None else fluxes
+    scores = scoring.score(
         site,
         name,
         simulation,
-        [f for f in fluxes if f in site.fluxes and f in simulation],
+        [f for f in wanted if f in site.fluxes and f in simulation],
         job.config.sites.flux,
         split(site.time),
         job.coverage(),
     )
+    if site.code not in job.daily:
+        return scores
+    days = score_given_days(job.daily[site.code], name, simulation, wanted)
+    return pd.concat([scores, days], ignore_index=True) if len(scores) else days
+
+
+def with_variant(job: Job, scores: pd.DataFrame) -> pd.DataFrame:
+    """Scores with the column ``variant``: the flux choice, or ``given`` for daily observations."""
+    given = scores["resolution"] == GIVEN_DAY
+    return scores.assign(variant=np.where(given, "given", job.config.sites.flux))
 
 
 def observe(job: Job, site: Site) -> xr.Dataset:
     """What a tower is judged by, as the run folder keeps it."""
-    fluxes = [f for f in JUDGED if f in site.fluxes]
+    fluxes = [f for f in job.judged if f in site.fluxes]
     return scoring.observations(site, fluxes, job.config.sites.flux, split(site.time))
 
 
@@ -249,7 +347,11 @@ def simulate_learnt(
     with progress.task("land model at the learnt parameters", len(todo)) as task:
         for site, simulated in zip(todo, simulate_each(job.model, todo, values), strict=True):
             _check_learnt(simulated, site, learnt[site.code])
-            told = simulated.assign_attrs(parameters=learnt[site.code].to_json())
+            told = simulated.assign_attrs(
+                parameters=learnt[site.code].to_json(),
+                flux_choice=job.config.sites.flux,
+                learnt_from=", ".join(job.config.tasks),
+            )
             save_dataset(told, where(site.code))
             counts["lsm_runs"] += 1
             task.advance(1)

@@ -19,7 +19,6 @@ from mdpl.ensemble.store import EnsembleStore
 from mdpl.errors import RunError
 from mdpl.evaluation import scores as scoring
 from mdpl.job import (
-    JUDGED,
     Job,
     by_tower,
     drivers,
@@ -30,6 +29,7 @@ from mdpl.job import (
     simulate_learnt,
     simulation_path,
     tensors,
+    with_variant,
 )
 from mdpl.lsm.offers import ask, simulate_each
 from mdpl.memory import give_back
@@ -99,13 +99,19 @@ def _ensemble(job: Job, folder: RunFolder, progress: Progress, counts: dict[str,
         todo = [s for s in job.sites if not simulation_path(folder, "default", s.code).exists()]
         task.advance(len(job.sites) - len(todo))
         for site, run in zip(todo, simulate_each(job.model, todo, [None] * len(todo)), strict=True):
-            save_dataset(run, simulation_path(folder, "default", site.code))
+            told = run.assign_attrs(flux_choice=job.config.sites.flux, learnt_from="nothing")
+            save_dataset(told, simulation_path(folder, "default", site.code))
             counts["lsm_runs"] += 1
             task.advance(1)
     observed = {site.code: observe(job, site) for site in job.sites}
     for code, dataset in observed.items():
         save_dataset(dataset, folder / f"observations/{code}.nc")
+    for code, dataset in job.daily.items():
+        save_dataset(dataset, folder / f"observations/daily/{code}.nc")
     folder.write("sites.json", _describe_sites(job))
+    if job.selection:
+        table = pd.DataFrame([vars(choice) for choice in job.selection])
+        folder.write("selection.csv", table.rename(columns={"code": "site"}).to_csv(index=False))
     store = EnsembleStore(folder / "ensemble.zarr")
     rounds.run_counted(job, job.plan(), store, progress, counts)
 
@@ -145,9 +151,9 @@ def _evaluate(job: Job, folder: RunFolder, progress: Progress, counts: dict[str,
         if name == "default" or site.code in learnt
     ]
     scores = pd.concat(tables, ignore_index=True)
-    folder.write("scores.csv", scores.to_csv(index=False))
+    folder.write("scores.csv", with_variant(job, scores).to_csv(index=False))
     folder.write("gains.csv", scoring.gains(scores).to_csv(index=False))
-    rounds.finish(folder, scores)
+    rounds.finish(job, folder, scores)
 
 
 def _report(job: Job, folder: RunFolder, progress: Progress, counts: dict[str, int]) -> None:
@@ -171,15 +177,18 @@ STAGES: dict[str, Callable[[Job, RunFolder, Progress, dict[str, int]], None]] = 
 
 def _describe_sites(job: Job) -> str:
     entries = {}
+    rule = {choice.code: choice.why for choice in job.selection}
     for site in job.sites:
         held = site.code in job.config.sites.held_out
         chosen = "named in the configuration" if job.config.sites.codes else "all of the folder"
+        if site.code in rule:
+            chosen = f"{chosen}; taken by sites.select: {rule[site.code]}"
         entries[site.code] = {
             "attributes": {k: _plain(v) for k, v in site.attributes.items()},
             "role": "held_out" if held else "train",
             "why": f"{chosen}; {'held out: nothing is learnt from it' if held else 'learnt from'}",
             "years": float(site.attributes["years"]),
-            "measured": {f: int(measured(site, f).sum()) for f in JUDGED if f in site.fluxes},
+            "measured": {f: int(measured(site, f).sum()) for f in job.judged if f in site.fluxes},
             "period": [str(site.time[0])[:16], str(site.time[-1])[:16]],
         }
     return json.dumps(entries, indent=2)

@@ -24,7 +24,7 @@ from mdpl.ensemble.store import EnsembleStore, SiteEnsemble
 from mdpl.errors import RunError
 from mdpl.evaluation import scores as scoring
 from mdpl.generator.known import describe
-from mdpl.generator.train import TowerObservations
+from mdpl.generator.train import DailyTargets, TowerObservations
 from mdpl.job import Job, by_tower, read_parameters, score, tensors
 from mdpl.lsm.offers import prepare
 from mdpl.progress import Progress
@@ -95,23 +95,43 @@ def learn(
     for site in job.sites:
         if site.code in found.unit:
             guess = surrogate.predict(seen[site.code], found.unit[site.code])
-            rows.append(_native_rmse(job, site, guess.T, surrogate.tasks))
+            rows.append(_target_rmse(job, site, guess.T, surrogate.tasks))
     folder.write(f"rounds/{number}/parameters.csv", found.table().to_csv(index=False))
     folder.write(f"rounds/{number}/promised.csv", pd.concat(rows).to_csv(index=False))
     return found
 
 
-def observed_at(job: Job, folder: RunFolder, site: Site, seen: SiteTensors) -> TowerObservations:
-    """What the generator may learn of a tower: measured steps of its calibration period.
+def observed_at(
+    job: Job, folder: RunFolder, site: Site, seen: SiteTensors, path: Path | None = None
+) -> TowerObservations:
+    """What the generator may learn of a tower: measured steps, or days, of calibration periods.
 
     Fluxes the tower does not measure are left out.
+
+    Args:
+        path: file of its observations; default that of the run.
     """
-    observed = load_dataset(folder / f"observations/{site.code}.nc")
+    if site.code in job.daily:
+        daily = _daily_targets(job, job.daily[site.code])
+        return TowerObservations(seen, describe(site), {}, {}, daily)
+    observed = load_dataset(path or folder / f"observations/{site.code}.nc")
     inside = scoring.masks(observed)["calibration"]
     tasks = [str(task) for task in job.config.tasks if task in observed]
     counts = {task: (observed[f"{task}_measured"].values > 0) & inside for task in tasks}
     fluxes = {task: observed[task].values for task in tasks}
     return TowerObservations(seen, describe(site), fluxes, counts)
+
+
+def _daily_targets(job: Job, observed: xr.Dataset) -> DailyTargets:
+    inside = scoring.masks(observed)["calibration"]
+    values, variance = {}, {}
+    for task in (str(task) for task in job.config.tasks if task in observed):
+        own = np.where(inside, observed[task].values, np.nan)
+        spread = np.nanstd(own) if np.isfinite(own).any() else 0.0
+        unexplained = job.config.sites.daily_model_error * spread
+        values[task] = own
+        variance[task] = observed[f"{task}_sd"].values ** 2 + unexplained**2
+    return DailyTargets(values, variance)
 
 
 def learnt_units(job: Job, where: Path) -> dict[str, np.ndarray]:
@@ -158,11 +178,16 @@ def refine(job: Job, folder: RunFolder, progress: Progress, counts: dict[str, in
     settle(folder, learnt)
 
 
-def finish(folder: RunFolder, scores: pd.DataFrame) -> None:
+def settled(folder: RunFolder) -> int:
+    """The round whose parameters are those of the run."""
+    return max(int(p.parent.name) for p in folder.path.glob("rounds/*/promised.csv"))
+
+
+def finish(job: Job, folder: RunFolder, scores: pd.DataFrame) -> None:
     """Put what the last round's parameters delivered, from the run's scores, into the table."""
-    native = (scores["metric"] == "rmse") & (scores["resolution"] == "native")
-    delivered = scores[native & (scores["model"] == "mdpl")].rename(columns={"value": "rmse"})
-    learnt = max(int(p.parent.name) for p in folder.path.glob("rounds/*/promised.csv"))
+    target = (scores["metric"] == "rmse") & (scores["resolution"] == job.target_resolution)
+    delivered = scores[target & (scores["model"] == "mdpl")].rename(columns={"value": "rmse"})
+    learnt = settled(folder)
     last = gaps(learnt, pd.read_csv(folder / "promised.csv"), delivered)
     if (folder / "rounds.csv").exists():
         before = pd.read_csv(folder / "rounds.csv")
@@ -195,12 +220,12 @@ def gaps(number: int, promised: pd.DataFrame, delivered: pd.DataFrame) -> pd.Dat
     return both.assign(round=number)[list(COLUMNS)]
 
 
-def _native_rmse(job: Job, site: Site, series: np.ndarray, tasks: Sequence[str]) -> pd.DataFrame:
-    """RMSE of a run of shape (task, time) at the tower's own step: site, flux, period, rmse."""
+def _target_rmse(job: Job, site: Site, series: np.ndarray, tasks: Sequence[str]) -> pd.DataFrame:
+    """RMSE of a run of shape (task, time) at what is learnt from: site, flux, period, rmse."""
     fluxes = {task: ("time", series[i]) for i, task in enumerate(tasks)}
     scores = score(job, site, "run", xr.Dataset(fluxes, {"time": site.time}))
-    native = scores[(scores["metric"] == "rmse") & (scores["resolution"] == "native")]
-    return native.rename(columns={"value": "rmse"})[["site", "flux", "period", "rmse"]]
+    target = (scores["metric"] == "rmse") & (scores["resolution"] == job.target_resolution)
+    return scores[target].rename(columns={"value": "rmse"})[["site", "flux", "period", "rmse"]]
 
 
 def _run_about(
@@ -224,7 +249,7 @@ def _compare(job: Job, folder: RunFolder, number: int, store: EnsembleStore) -> 
     for site in job.training:
         made = store.site(site.code)
         series = np.stack([made.read(task, [0])[0] for task in job.config.tasks])
-        delivered.append(_native_rmse(job, site, series, job.config.tasks))
+        delivered.append(_target_rmse(job, site, series, job.config.tasks))
     promised = pd.read_csv(place(folder, number) / "promised.csv")
     return gaps(number, promised, pd.concat(delivered))
 
@@ -267,3 +292,10 @@ def split_members(job: Job, tower: TowerRuns) -> tuple[TowerRuns, TowerRuns]:
 
 def _number(path: Path) -> int:
     return int(path.parts[-3])
+
+
+def settled_generators(folder: RunFolder) -> list[Path]:
+    """Files of the trained generators whose mean the run's parameters are."""
+    here = place(folder, settled(folder)) / "generator"
+    first, more = here / "generator.eqx", here.glob("[0-9]*/generator.eqx")
+    return [first, *sorted(more, key=lambda path: int(path.parent.name))]

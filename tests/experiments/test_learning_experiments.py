@@ -1,4 +1,4 @@
-"""E1, E2, E4, E5 and A on a small finished run: counted, resumable, blind to the tower left out."""
+"""E1, E2, E4, E5, A and the choice of flux: counted, resumable, blind to the tower left out."""
 
 import json
 import shutil
@@ -21,6 +21,7 @@ from mdpl.errors import ConfigError, RunError
 from mdpl.evaluation import metrics
 from mdpl.experiments import (
     calibrate,
+    flux_choice,
     single_task,
     transfer,
     unseen_sets,
@@ -49,6 +50,16 @@ def measure_gpp(towers, code):
             variable[:] = values
 
 
+def correct(towers, code):
+    """Give a tower fluxes corrected by a fifth."""
+    with netCDF4.Dataset(next(towers.glob(f"{code}*_Flux.nc")), "a") as file:
+        for flux in ("Qle", "Qh"):
+            dims = ("time", "y", "x")
+            variable = file.createVariable(f"{flux}_cor", "f8", dims, fill_value=-9999)
+            variable.units = "W m-2"
+            variable[:] = 1.2 * file[flux][:]
+
+
 def of_class(towers, code, igbp):
     """Give a tower another kind of vegetation."""
     for kind in ("Met", "Flux"):
@@ -63,6 +74,7 @@ def run(tmp_path_factory):
     virtual_study.make(folder, STUDY, SilentProgress())
     for code in (FIRST, SECOND):
         measure_gpp(folder / "towers", code)
+    correct(folder / "towers", FIRST)
     for code, igbp in ((FIRST, "GRA"), (SECOND, "ENF"), (LAST, "GRA")):
         of_class(folder / "towers", code, igbp)
     config = Config(
@@ -382,3 +394,39 @@ def test_commands_speak_and_the_page_shows_what_was_made(
     for name in ("single-task", "transfer", "untargeted", "seeds"):
         assert f'id="{name}"' in text and f'href="#{name}"' in text
     assert 'id="figure-unseen_sets_Qh"' in text
+
+
+def test_fluxes_of_another_choice_judge_and_teach_where_a_tower_has_them(run):
+    opened = flux_choice.prepare(run, relearn=True)
+    assert [s.code for s in opened.towers["raw"]] == list(STUDY.codes)
+    assert [s.code for s in opened.towers["corrected"]] == [FIRST]
+    why = {(code, choice): words for code, choice, words in opened.left_out}
+    assert "expected Qle_cor" in why[SECOND, "corrected"]
+    assert "expected Rnet" in why[FIRST, "residual"] and "residual" not in opened.towers
+    said = flux_choice.plan(opened).left()
+    gains = flux_choice.run(opened, SilentProgress())
+    assert cost(run, "flux-choice") == said == (1, 3)
+    assert flux_choice.plan(opened).left() == (0, 0)
+    assert set(zip(gains["choice"], gains["model"], strict=True)) == {
+        (choice, model) for choice in ("raw", "corrected") for model in ("mdpl", "mdpl-corrected")
+    }
+    scores = pd.read_csv(run / "experiments/flux-choice/scores.csv").query(
+        "metric == 'rmse' and resolution == 'native' and period == 'all' and flux == 'Qle'"
+    )
+    with xr.open_dataset(run / f"observations/{FIRST}.nc") as file:
+        observed = file["Qle"].values[file["Qle_measured"].values == 1]
+        counts = file["Qle_measured"].values == 1
+    with xr.open_dataset(run / f"simulations/mdpl/{FIRST}.nc") as file:
+        modelled = file["Qle"].values[counts]
+    own = scores.query("model == 'mdpl' and site == @FIRST").set_index("choice")["value"]
+    for choice, factor in (("raw", 1.0), ("corrected", 1.2)):
+        error = np.sqrt(np.mean((modelled - factor * observed) ** 2))
+        assert own[choice] == pytest.approx(error)
+    usual = pd.read_csv(run / "parameters.csv").set_index(["site", "parameter"])["value"]
+    path = run / "experiments/flux-choice/corrected/parameters.csv"
+    other = pd.read_csv(path).set_index(["site", "parameter"])["value"]
+    assert (usual - other).abs().max() > 0
+    with xr.open_dataset(
+        run / f"experiments/flux-choice/simulations/mdpl-corrected/{FIRST}.nc"
+    ) as file:
+        assert file.attrs["flux_choice"] == "corrected"

@@ -73,6 +73,7 @@ def run(path: Path, progress: Progress, samples: int = 32, seed: int = 0) -> pd.
         raise RunError(f"{path}: no learnt parameters yet; give 'mdpl run' first")
     with locked(path):
         job = open_job(folder.config)
+        job.check_steps("identifiability")
         surrogate, seen = rounds.newest_surrogate(folder), tensors(job, folder)
         learnt = rounds.learnt_units(job, folder.path)
         tables = []

@@ -21,7 +21,6 @@ from mdpl.config_learning import GeneratorConfig
 from mdpl.ensemble.store import EnsembleStore
 from mdpl.errors import RunError
 from mdpl.job import (
-    JUDGED,
     Job,
     by_tower,
     made_from,
@@ -192,12 +191,14 @@ def learn(
     config: GeneratorConfig,
     progress: Progress,
     counts: dict[str, int],
+    observed: Mapping[str, Path] | None = None,
 ) -> pd.DataFrame:
     """Parameters by a generator; see `mdpl.calibration.calibration.Calibration.table`.
 
     Args:
         teachers: towers whose observations it is trained on; those of no other are read.
         learners: towers it gives parameters to.
+        observed: tower -> file of its observations; default those of the run.
     """
     path, job = experiment.parameters(label), experiment.job
     if not path.exists():
@@ -206,7 +207,12 @@ def learn(
             surrogate,
             job.space,
             learners,
-            [rounds.observed_at(job, experiment.run, s, seen[s.code]) for s in teachers],
+            [
+                rounds.observed_at(
+                    job, experiment.run, s, seen[s.code], (observed or {}).get(s.code)
+                )
+                for s in teachers
+            ],
             config,
             path.parent / "generator",
             progress,
@@ -259,7 +265,9 @@ def first_parameters(run: RunFolder) -> pd.DataFrame:
 
 
 def judge(
-    experiment: Experiment, models: Mapping[str, Mapping[str, Path]], fluxes: Sequence[str] = JUDGED
+    experiment: Experiment,
+    models: Mapping[str, Mapping[str, Path]],
+    fluxes: Sequence[str] | None = None,
 ) -> pd.DataFrame:
     """Scores of runs, columns as in ``scores.csv``.
 

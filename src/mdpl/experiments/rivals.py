@@ -69,6 +69,7 @@ def calibrate(
         raise RunError(f"{path}: the run is not finished; give 'mdpl evaluate {path}' first")
     with locked(path):
         job = open_job(folder.config)
+        job.check_steps("rivals")
         folder.note_manifest(job.sites)
         progress.stage(f"rivals: {method}")
         for site in _chosen(job, codes):

@@ -10,6 +10,15 @@ where k runs over the T fluxes, S is the number of towers that measure flux k, b
 measured steps (first term) and over towers and parameters (second), :math:`u_s` is the tower's
 default in the unit cube, b the prior width and w its weight.
 
+Against daily means :math:`y_d` with standard deviations :math:`\sigma_d`, :math:`f` is averaged
+over all steps of the day, and the first term is the share of weighted variance left unexplained,
+
+.. math:: \frac{\sum_d w_d (f_d - y_d)^2}{\sum_d w_d (y_d - \bar y)^2}, \quad
+          w_d = \frac{1}{\sigma_d^2 + (e \, \mathrm{sd}(y))^2}
+
+with :math:`\bar y` the mean weighted by w and e the share of the observations' own spread that no
+parameter is expected to explain; with equal :math:`\sigma_d` it is Eq. 2 of daily means.
+
 How the gradient reaches g_z: the chain rule gives
 :math:`\partial J/\partial z = \sum_s (\partial J/\partial f_s) (\partial f_s/\partial u)
 (\partial g_z(A_s)/\partial z)`. The middle factor, the response of the fluxes to the parameters,
@@ -45,6 +54,30 @@ from mdpl.surrogate.windows import SiteTensors
 
 
 @dataclass(frozen=True)
+class DailyTargets:
+    """Daily means to learn from in place of single steps.
+
+    Attributes:
+        values: task -> daily mean on the whole days of the tower's record, shape (day,); NaN
+            where a day does not count.
+        variance: task -> of its error, that of the observation and of the model, shape (day,).
+    """
+
+    values: Mapping[str, np.ndarray]
+    variance: Mapping[str, np.ndarray]
+
+    def stacked(self, tasks: Sequence[str], days: int) -> tuple[np.ndarray, np.ndarray]:
+        """Values and weights of mean one, shape (day, task), NaN where a day does not count."""
+        empty = np.full(days, np.nan)
+        values = np.stack([self.values.get(task, empty) for task in tasks], axis=-1)
+        variance = np.stack([self.variance.get(task, empty) for task in tasks], axis=-1)
+        weight = np.where(np.isfinite(values), 1.0 / variance, np.nan)
+        number = np.maximum(np.isfinite(weight).sum(axis=0), 1)
+        total = np.nansum(weight, axis=0)
+        return values, weight / np.where(total > 0, total / number, 1.0)
+
+
+@dataclass(frozen=True)
 class TowerObservations:
     """What a generator may learn of one tower.
 
@@ -53,12 +86,14 @@ class TowerObservations:
         known: what the generator is told of the place.
         observed: task -> measured flux, shape (time,), NaN where missing.
         counts: task -> True where a step is measured and in the calibration period, (time,).
+        daily: None, or daily means that are learnt from instead.
     """
 
     tensors: SiteTensors
     known: Known
     observed: Mapping[str, np.ndarray]
     counts: Mapping[str, np.ndarray]
+    daily: DailyTargets | None = None
 
     def folded(self) -> np.ndarray:
         """Counting observations by block, shape (block, slot, task); NaN elsewhere.
@@ -175,10 +210,11 @@ def full_loss(
     for tower, pool in zip(towers, pools, strict=True):
         tensors = tower.tensors
         unit = generator.parameters(tensors.code, tower.known, tensors.default_unit)
-        fluxes = tensors.fold(surrogate.predict(tensors, unit).T)
-        correction = np.moveaxis(fluxes, 0, -1) - tensors.reference
+        fluxes = np.moveaxis(tensors.fold(surrogate.predict(tensors, unit).T), 0, -1)
+        correction = _as_targets(fluxes - tensors.reference, pool)
         scaled = correction / np.asarray(surrogate.scalers.task_scale)
         squared = (scaled - pool.residual[0].astype(np.float32)) ** 2
+        squared = squared if pool.weight is None else squared * pool.weight[:, None]
         number = np.maximum(np.isfinite(squared).sum(axis=(0, 1)), 1)
         errors.append(np.nansum(squared, axis=(0, 1)) / number * pool.importance * weights)
         penalties.append(((unit - tensors.default_unit) / config.prior_width) ** 2)
@@ -187,22 +223,59 @@ def full_loss(
 
 def _pool(surrogate: Surrogate, tower: TowerObservations) -> Pool:
     """Observations as the one 'member' of a tower."""
-    target, tensors = tower.folded(), tower.tensors
+    tensors = tower.tensors
+    if tower.daily is None:
+        target, weight = tower.folded(), None
+    else:
+        values, weight = tower.daily.stacked(tensors.tasks, tensors.blocks // tensors.per_day)
+        target = values[:, None]
+        if not np.isfinite(target).any():
+            raise SiteError(
+                f"site {tensors.code}: no daily {' or '.join(tensors.tasks)} in the calibration "
+                "period; leave the tower out or hold it out"
+            )
     scale = np.asarray(surrogate.scalers.task_scale)
-    variance = np.array(
-        [
-            np.var(column[np.isfinite(column)]) if np.isfinite(column).any() else np.inf
-            for column in np.moveaxis(target, -1, 0)
-        ]
-    )
     floor = 1e-4 * scale**2
-    return Pool(
+    pool = Pool(
         tensors=tensors,
         unit=tensors.default_unit[None],
-        residual=((target - tensors.reference) / scale).astype(np.float16)[None],
+        residual=target[None],
         members=np.array([0]),
-        importance=scale**2 / np.maximum(variance, floor),
+        importance=scale**2 / np.maximum(_variance(target, weight), floor),
+        weight=weight,
     )
+    residual = (target - _as_targets(tensors.reference, pool)) / scale
+    return replace(pool, residual=residual.astype(np.float16)[None])
+
+
+def _variance(target: np.ndarray, weight: np.ndarray | None) -> np.ndarray:
+    """Of what counts, (task,), weighted by day; infinite where nothing does.
+
+    Args:
+        target: (block or day, slot, task).
+        weight: (day, task), mean one; None weighs all alike.
+    """
+    found = []
+    for k in range(target.shape[-1]):
+        values = target[..., k]
+        known = np.isfinite(values)
+        if not known.any():
+            found.append(np.inf)
+        elif weight is None:
+            found.append(np.var(values[known]))
+        else:
+            own = weight[known[:, 0], k]
+            mean = np.average(values[known], weights=own)
+            found.append(np.average((values[known] - mean) ** 2, weights=own))
+    return np.array(found)
+
+
+def _as_targets(series: np.ndarray, pool: Pool) -> np.ndarray:
+    """Steps (block, slot, task) as the pool's targets are: themselves, or daily means."""
+    if pool.weight is None:
+        return series
+    days = series.shape[0] // pool.span
+    return series.reshape(days, 1, -1, series.shape[-1]).mean(axis=2)
 
 
 def _present(pools: Sequence[Pool]) -> list[Pool]:
@@ -221,4 +294,6 @@ def _fingerprint(
     for pool in pools:
         digest.update(pool.tensors.code.encode())
         digest.update(pool.residual.tobytes())
+        if pool.weight is not None:
+            digest.update(pool.weight.tobytes())
     return digest.hexdigest()

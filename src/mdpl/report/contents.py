@@ -14,6 +14,7 @@ import xarray as xr
 import yaml
 
 from mdpl.errors import RunError
+from mdpl.evaluation.given_days import GIVEN_DAY
 from mdpl.evaluation.scores import COLUMNS, gains, masks
 
 REFERENCE = "default"
@@ -29,6 +30,11 @@ PARAMETER_COLUMNS = (
 )
 EXCESS = ("default", "learnt", "floor", "removed")
 EXTRA = {
+    "flux_choice": (
+        "experiments/flux-choice/gains.csv",
+        ("site", "model", "flux", "resolution", "period", "dRMSE", "choice"),
+    ),
+    "selection": ("selection.csv", ("site", "taken", "why")),
     "rounds": ("rounds.csv", ("round", "site", "flux", "period", "promised", "delivered", "gap")),
     "audit": ("audit/fidelity.csv", ("kind", "site", "task", "metric", "value")),
     "where": ("audit/where.csv", ("site", "task", "by", "part", "rmse_over_sd")),
@@ -139,6 +145,11 @@ class Contents:
         settings = yaml.safe_load(self.config)
         tasks = settings.get("tasks") if isinstance(settings, dict) else None
         return [flux for flux in self.fluxes if not tasks or flux in tasks]
+
+    @property
+    def target_resolution(self) -> str:
+        """Resolution of what was learnt from: daily observations where there are any."""
+        return GIVEN_DAY if GIVEN_DAY in set(self.scores["resolution"]) else "native"
 
     @property
     def beyond_standard(self) -> list[str]:

@@ -171,16 +171,22 @@ def promised(contents: Contents) -> Plot | None:
         figure,
         "What the surrogate promised beside what the land model delivered with the same learnt "
         "parameters; on the dashed line both agree, below it the surrogate was too hopeful. Both "
-        f"against the default run's RMSE, half-hourly or hourly, validation period, "
+        f"against the default run's RMSE, {_steps(contents)}, validation period, "
         f"{contents.basis}; n = {len(table)} (tower, flux) pairs.",
         "Promised against delivered gains",
     )
 
 
+def _steps(contents: Contents) -> str:
+    native = contents.target_resolution == "native"
+    return "half-hourly or hourly" if native else "at the daily observations given"
+
+
 def promised_table(contents: Contents) -> pd.DataFrame:
     """RMSE: site, flux, period, default, surrogate, land model; and both gains as fractions."""
-    native = contents.scores.query("resolution == 'native' and metric == 'rmse'")
-    wide = native.pivot(index=["site", "flux", "period"], columns="model", values="value")
+    at_target = contents.scores["resolution"] == contents.target_resolution
+    target = contents.scores[at_target & (contents.scores["metric"] == "rmse")]
+    wide = target.pivot(index=["site", "flux", "period"], columns="model", values="value")
     wide = wide.rename(columns={REFERENCE: "rmse_default", contents.learnt: "rmse_delivered"})
     ours = contents.promised
     if "model" in ours:

@@ -18,6 +18,7 @@ from mdpl.report import benchmark_figures as beside
 from mdpl.report import experiment_figures as experiments
 from mdpl.report import (
     figures,
+    flux_tables,
     interpretation,
     parameter_figures,
     parameter_study,
@@ -132,6 +133,8 @@ def _tables(contents: Contents, gathered: Gathered, study: Study) -> dict[str, T
     made += [table for make_one in whole if (table := make_one(contents, gathered))]
     for make, source in (
         (tables.promised, contents.promised),
+        (tables.selection, contents.extra["selection"]),
+        (flux_tables.flux_choice, contents.extra["flux_choice"]),
         (tables.fidelity, contents.fidelity),
         (tables.recovery, contents.recovery),
         (tables.excess, contents.excess),

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from mdpl.evaluation.given_days import GIVEN_DAY
 from mdpl.evaluation.metrics import MEANINGS
 from mdpl.evaluation.paired import ALL
 from mdpl.evaluation.periods import PERIODS
@@ -80,6 +81,24 @@ def towers(contents: Contents) -> Table:
     )
 
 
+def selection(contents: Contents) -> Table:
+    """What the selection rule of the configuration made of every tower."""
+    table = contents.extra["selection"]
+    rows = [
+        Row(
+            (
+                text(row["site"], "key"),
+                text("taken" if row["taken"] else "left out"),
+                text(row["why"], "prose"),
+            )
+        )
+        for _, row in table.sort_values("taken", kind="stable").iterrows()
+    ]
+    count = f"{int(table['taken'].sum())} of {len(table)} towers taken"
+    heads = ("Tower", "Rule", "What was found (what was asked for)")
+    return Table("selection", f"Selection rule: {count}", heads, tuple(rows), csv_uri(table))
+
+
 def medians(contents: Contents) -> Table:
     """Every metric at every resolution: medians over towers on validation data, by model."""
     scores = contents.scores.query("period == 'validation' and n > 0").dropna(subset="value")
@@ -89,7 +108,7 @@ def medians(contents: Contents) -> Table:
     heads = ("Flux", "Resolution", "Model", "Towers", *(MEANINGS[m].label for m in SHOWN))
     rows = []
     for flux in contents.fluxes:
-        for resolution in RESOLUTIONS:
+        for resolution in _resolutions(contents):
             here = scores.query("flux == @flux and resolution == @resolution")
             for model in models:
                 keys = [(flux, resolution, model, metric) for metric in SHOWN]
@@ -202,7 +221,8 @@ def promised(contents: Contents) -> Table:
         cells += [percent(p["promised"]), percent(p["delivered"])]
         cells.append(num(100 * (p["promised"] - p["delivered"])))
         rows.append(Row(tuple(cells)))
-    caption = "Promised by the surrogate, delivered by the land model (native resolution)"
+    resolution = contents.target_resolution.replace("_", " ")
+    caption = f"Promised by the surrogate, delivered by the land model ({resolution} resolution)"
     return Table("promised", caption, heads + more, tuple(rows), csv_uri(table))
 
 
@@ -310,7 +330,9 @@ def _comparisons(contents: Contents) -> list[Comparison]:
     scores = contents.scores
     rows = scores[scores["model"].isin([REFERENCE, contents.learnt]) & (scores["n"] > 0)]
     wide = rows.pivot(index=[*keys, "n"], columns=["metric", "model"], values="value")
-    order = {name: i for i, name in enumerate((*contents.fluxes, *RESOLUTIONS, *PERIODS))}
+    order = {
+        name: i for i, name in enumerate((*contents.fluxes, *RESOLUTIONS, GIVEN_DAY, *PERIODS))
+    }
     found = []
     for record in wide.reset_index().to_dict("records"):
         place = [str(record[(key, "")]) for key in keys]
@@ -326,6 +348,11 @@ def _comparisons(contents: Contents) -> list[Comparison]:
     return sorted(
         found, key=lambda c: (order[c.flux], order[c.resolution], order[c.period], c.site)
     )
+
+
+def _resolutions(contents: Contents) -> list[str]:
+    found = set(contents.scores["resolution"])
+    return [*RESOLUTIONS, *([GIVEN_DAY] if GIVEN_DAY in found else [])]
 
 
 def _models(contents: Contents) -> list[str]:

@@ -1,0 +1,1 @@
+"""Runs handed to the community's own exams: CalLMIP and modelevaluation.org."""
