@@ -84,7 +84,10 @@ class EnsembleStore:
             )
         stored = group.create_array("unit", shape=unit.shape, dtype="float64")
         stored[...] = unit
-        status = group.create_array("status", shape=(members,), dtype="int8")
+        # In the chunks of the outputs, so that writers of other batches never touch the same file.
+        status = group.create_array(
+            "status", shape=(members,), chunks=(min(batch, members),), dtype="int8"
+        )
         status[...] = PENDING
         group.attrs.update({"parameters": list(names), "outputs": list(outputs)})
         return self.site(code)
