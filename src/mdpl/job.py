@@ -17,12 +17,13 @@ from mdpl.errors import ConfigError, RunError
 from mdpl.evaluation import scores as scoring
 from mdpl.evaluation.periods import split
 from mdpl.evaluation.resolution import Coverage
+from mdpl.files import load_dataset, read_table, save_dataset
 from mdpl.lsm.matsiro.mixture import Mixture
 from mdpl.lsm.matsiro.model import Matsiro
 from mdpl.lsm.matsiro.place import SupplyOptions
 from mdpl.lsm.model import ParameterSpace
 from mdpl.progress import Progress
-from mdpl.runs import RunFolder, load_dataset, save_dataset
+from mdpl.runs import RunFolder
 from mdpl.sites.attribute_tables import read_attributes, with_attributes
 from mdpl.sites.catalogue import open_sites
 from mdpl.sites.site import Site
@@ -175,10 +176,7 @@ def read_parameters(path: Path) -> pd.DataFrame:
     Raises:
         RunError: it is missing, cut short or no such table.
     """
-    try:
-        table = pd.read_csv(path)
-    except (OSError, ValueError) as error:
-        raise RunError(f"{path}: cannot be read ({error}); give 'mdpl calibrate' again") from error
+    table = read_table(path, again="mdpl calibrate")
     if not len(table) or not {"site", "parameter", "value"} <= set(table.columns):
         raise RunError(
             f"{path}: expected rows of site, parameter and value, found {len(table)} rows of "

@@ -16,8 +16,9 @@ from mdpl.evaluation import lessons, lstm
 from mdpl.evaluation.scores import gains, score
 from mdpl.experiments import benchmark
 from mdpl.experiments.benchmark import Options
+from mdpl.files import save_dataset
 from mdpl.progress import SilentProgress
-from mdpl.runs import create, save_dataset
+from mdpl.runs import create
 from mdpl.sites.catalogue import open_sites
 from mdpl.sites.plumber2_writing import write_pair
 from mdpl.sites.virtual import draw_climates, virtual_forcing

@@ -12,11 +12,12 @@ from mdpl.config import Config, EnsembleConfig, ModelConfig, SitesConfig
 from mdpl.errors import ConfigError, RunError
 from mdpl.evaluation import scores as scoring
 from mdpl.experiments import rivals, rivals_table, virtual_study
+from mdpl.files import save_dataset
 from mdpl.job import open_job, score
 from mdpl.lsm.matsiro import engine
 from mdpl.lsm.matsiro.model import Matsiro
 from mdpl.progress import SilentProgress
-from mdpl.runs import create, open_run, save_dataset
+from mdpl.runs import create, open_run
 
 STUDY = virtual_study.Study(trained=3, unseen=1, days=24, seed=3)
 FIRST, SECOND, THIRD = (c for c in STUDY.codes if c not in STUDY.held_out)
