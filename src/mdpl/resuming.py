@@ -202,6 +202,9 @@ def _words(
 
 def _mend(folder: RunFolder, job: Job, progress: Progress) -> None:
     """Go again through stages with damaged files and those after them, without these files."""
+    for path in damaged([folder / "timings.json"]):
+        progress.say(f"{path}: damaged or missing; the costs so far are forgotten")
+        remove(path)
     order = list(MADE)
     for stage in order:
         done = folder.done(stage)
