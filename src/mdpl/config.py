@@ -12,11 +12,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from mdpl.config_learning import AnySurrogateConfig, GeneratorConfig, SequenceConfig
 from mdpl.errors import ConfigError
+from mdpl.plain_yaml import parse
 from mdpl.sites.closure import FluxChoice
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class SitesConfig(_Section):
@@ -183,7 +184,7 @@ def load(path: Path) -> Config:
             the key.
     """
     try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+        raw = parse(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise ConfigError(
             f"{path}: no such configuration; write one with 'mdpl init --out {path}'"
@@ -200,7 +201,10 @@ def load(path: Path) -> Config:
         lines = "\n".join(f"  {line}" for line in _explain(error))
         raise ConfigError(f"{path}: this does not describe a run:\n{lines}") from error
     places = {"folder": config.sites.folder, "attributes": config.sites.attributes}
-    found = {key: (path.parent / place).resolve() for key, place in places.items() if place}
+    try:
+        found = {key: (path.parent / place).resolve() for key, place in places.items() if place}
+    except (OSError, ValueError, RuntimeError) as error:
+        raise ConfigError(f"{path}: sites: not a path ({error})") from error
     return config.model_copy(update={"sites": config.sites.model_copy(update=found)})
 
 
@@ -245,9 +249,16 @@ def _explain(error: ValidationError) -> Iterator[str]:
             hint = f"; did you mean {close[0]!r}?" if close else f"; known: {', '.join(known)}"
             yield f"{where}: unknown key{hint}"
         else:
-            found = repr(problem["input"])
+            found = _shown(problem["input"])
             message = problem["msg"].removeprefix("Value error, ")
-            yield f"{where}: {message} (found {found[:80]})"
+            yield f"{where}: {message} (found {found})"
+
+
+def _shown(value: object) -> str:
+    try:
+        return repr(value)[:80]
+    except ValueError:  # an integer of thousands of digits
+        return f"a very large {type(value).__name__}"
 
 
 def _known_keys(location: Sequence[Any]) -> list[str]:

@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import yaml
 
 from mdpl.errors import RunError
 from mdpl.evaluation.scores import COLUMNS, gains, masks
 from mdpl.files import load_dataset, read_json, read_table
+from mdpl.plain_yaml import parse
 
 REFERENCE = "default"
 PARAMETER_COLUMNS = (
@@ -125,14 +125,14 @@ class Contents:
     @property
     def targeted(self) -> list[str]:
         """Fluxes that were learnt from; all of them if the configuration does not say."""
-        settings = yaml.safe_load(self.config)
+        settings = parse(self.config)
         tasks = settings.get("tasks") if isinstance(settings, dict) else None
         return [flux for flux in self.fluxes if not tasks or flux in tasks]
 
     @property
     def beyond_standard(self) -> list[str]:
         """What the land model was given beyond its standard scheme, a line a tower and option."""
-        settings = yaml.safe_load(self.config)
+        settings = parse(self.config)
         model = settings.get("model") if isinstance(settings, dict) else None
         lines = []
         for option in ("supply", "mixtures"):

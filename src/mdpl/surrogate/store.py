@@ -66,7 +66,7 @@ def read_tree(path: Path, like: Any) -> Any:
 def save_surrogate(surrogate: Surrogate, config: SurrogateConfig, path: Path) -> None:
     """Write a surrogate with all that is needed to read it back."""
     header = {
-        "config": config.model_dump(),
+        "config": config.model_dump(mode="json"),
         "tasks": surrogate.tasks,
         "parameters": surrogate.parameter_names,
         "dynamic": surrogate.dynamic_names,
