@@ -8,12 +8,33 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from mdpl import pipeline
+from mdpl.experiments import virtual_study
 from mdpl.lsm.matsiro.parameters import PARAMETERS
+from mdpl.progress import SilentProgress
 
-sys.path.insert(0, str(Path(__file__).parent))  # for toy_bucket, the land model of several tests
+sys.path.insert(0, str(Path(__file__).parent))  # for toy_bucket, small_run, interruption
+import small_run
+
 jax.config.update(
     "jax_compilation_cache_dir", str(Path(__file__).parents[1] / ".pytest_cache" / "jax")
 )
+
+
+@pytest.fixture(scope="session")
+def small_config(tmp_path_factory):
+    """A run of seconds; see small_run.py."""
+    folder = tmp_path_factory.mktemp("study")
+    virtual_study.make(folder, small_run.STUDY, SilentProgress())
+    return small_run.config_of(folder / "towers")
+
+
+@pytest.fixture(scope="session")
+def small_whole(small_config, tmp_path_factory):
+    """The folder of that run, uninterrupted; to be copied, not changed."""
+    folder = tmp_path_factory.mktemp("whole") / "run"
+    pipeline.run(small_config, folder, SilentProgress())
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -16,6 +16,9 @@ class Cut:
     def stage(self, name):
         pass
 
+    def say(self, text):
+        pass
+
     @contextmanager
     def task(self, description, total):
         done = 0

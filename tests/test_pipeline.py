@@ -1,6 +1,5 @@
 """The main job on small virtual towers: whole, cut at every stage, and refused."""
 
-import netCDF4
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,44 +8,22 @@ import xarray as xr
 from interruption import Cut
 from mdpl import pipeline
 from mdpl.check import examine
-from mdpl.config import Config, EnsembleConfig, RefineConfig, SitesConfig
-from mdpl.config_learning import DayBlockConfig, GeneratorConfig
-from mdpl.config_model import MatsiroConfig
 from mdpl.ensemble.store import EnsembleStore
 from mdpl.errors import ConfigError, RunError
-from mdpl.experiments import virtual_study
 from mdpl.job import open_job
 from mdpl.progress import SilentProgress
 from mdpl.rounds import learnt_units
-
-STUDY = virtual_study.Study(trained=2, unseen=1, days=24, seed=3)
-QUICK = {"steps": 8, "days_per_batch": 10, "checkpoint_every": 100}
+from small_run import STUDY
 
 
 @pytest.fixture(scope="module")
-def towers(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("study")
-    virtual_study.make(folder, STUDY, SilentProgress())
-    return folder / "towers"
+def config(small_config):
+    return small_config
 
 
 @pytest.fixture(scope="module")
-def config(towers):
-    return Config(
-        sites=SitesConfig(folder=towers, held_out=STUDY.held_out),
-        model=MatsiroConfig(default_cycles=1, member_cycles=0),
-        ensemble=EnsembleConfig(members=8),
-        surrogate=DayBlockConfig(hidden=6, width=8, tower=4, **QUICK),
-        generator=GeneratorConfig(evaluate_every=4, **QUICK),
-        refine=RefineConfig(rounds=1, members=4, steps=4, tolerance=1e-6),
-    )
-
-
-@pytest.fixture(scope="module")
-def whole(config, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("whole") / "run"
-    pipeline.run(config, folder, SilentProgress())
-    return folder
+def whole(small_whole):
+    return small_whole
 
 
 def test_a_run_leaves_what_was_promised(whole, config):
@@ -123,21 +100,6 @@ def test_a_stage_alone_needs_those_before_it(whole, config, tmp_path):
     folder = tmp_path / "run"
     with pytest.raises(RunError, match="not a run folder"):
         pipeline.run_stage("evaluate", folder, SilentProgress())
-
-
-def test_changed_data_or_settings_are_not_mixed_in(whole, config, towers):
-    other = config.model_copy(update={"ensemble": EnsembleConfig(members=16)})
-    with pytest.raises(RunError, match=r"ensemble.members: 8 there, 16 here"):
-        pipeline.run(other, whole, SilentProgress())
-    flux = next(towers.glob("VT-01*_Flux.nc"))
-    before = flux.read_bytes()
-    try:
-        with netCDF4.Dataset(flux, "a") as file:
-            file["Qle"][5] = 1.0
-        with pytest.raises(RunError, match="VT-01"):
-            pipeline.run(config, whole, SilentProgress())
-    finally:
-        flux.write_bytes(before)
 
 
 def test_what_cannot_be_learnt_from_is_refused_before_any_work(config):

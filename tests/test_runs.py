@@ -6,9 +6,10 @@ import sys
 
 import pytest
 
-from mdpl.config import Config, EnsembleConfig
+from mdpl.config import Config, dump
 from mdpl.errors import RunError
-from mdpl.runs import create, locked, open_run, write_atomic
+from mdpl.files import write_atomic
+from mdpl.runs import RunFolder, claim, locked, open_run
 
 
 def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
@@ -21,17 +22,20 @@ def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
     assert [p.name for p in tmp_path.iterdir()] == ["a.json"]
 
 
-def test_a_folder_is_taken_up_with_its_own_configuration_only(tmp_path):
+def test_only_a_run_folder_or_an_empty_one_is_claimed(tmp_path):
+    claim(tmp_path / "run")
     config = Config(title="Ärger: ünïcode")
-    create(tmp_path / "run", config)
+    write_atomic(tmp_path / "run/config.yaml", dump(config))
+    claim(tmp_path / "run")
     assert open_run(tmp_path / "run").config == config
-    create(tmp_path / "run", config)
-    with pytest.raises(RunError, match=r"ensemble.members: 128 there, 64 here"):
-        create(tmp_path / "run", config.model_copy(update={"ensemble": EnsembleConfig(members=64)}))
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other/thesis.tex").touch()
+    with pytest.raises(RunError, match="not a run folder"):
+        claim(tmp_path / "other")
 
 
 def test_stages_and_timings_add_up(tmp_path):
-    folder = create(tmp_path, Config())
+    folder = RunFolder(tmp_path, Config())
     for runs in (3, 4):
         with folder.timed("ensemble") as counts:
             counts["lsm_runs"] += runs
@@ -44,7 +48,7 @@ def test_stages_and_timings_add_up(tmp_path):
 
 
 def test_damaged_state_is_told(tmp_path):
-    folder = create(tmp_path, Config())
+    folder = RunFolder(tmp_path, Config())
     (tmp_path / "stages.json").write_text(json.dumps({"ensemble": True})[:-4])
     with pytest.raises(RunError, match=r"stages.json: damaged"):
         folder.done("ensemble")

@@ -72,7 +72,7 @@ def init(
 ) -> None:
     """Write a commented configuration."""
     from mdpl.config import template
-    from mdpl.runs import write_atomic
+    from mdpl.files import write_atomic
     from mdpl.sites.catalogue import open_sites
 
     if out.exists() and not force:
@@ -113,16 +113,21 @@ def check(config: ConfigFile) -> None:
 def run(
     config: ConfigFile,
     out: Annotated[Path, typer.Option("--out", metavar="RUN", help="run folder")],
+    redo: Annotated[
+        bool,
+        typer.Option("--redo", help="throw away land-model runs that depend on what changed"),
+    ] = False,
 ) -> None:
     """Do everything: ensemble, surrogate, generator, land model again, scores, report.
 
-    Given again, it goes on where it stopped.
+    Given again, it goes on where it stopped; with a changed configuration or changed data, it
+    redoes what depends on the change.
     """
     from mdpl import pipeline
     from mdpl.config import load
 
     with _resumable():
-        _finish(pipeline.run(load(config), out, _progress()))
+        _finish(pipeline.run(load(config), out, _progress(), redo=redo))
 
 
 @app.command()

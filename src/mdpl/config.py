@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from mdpl.config_learning import AnySurrogateConfig, GeneratorConfig, SequenceConfig
 from mdpl.config_model import AnyModelConfig, MatsiroConfig
 from mdpl.errors import ConfigError
+from mdpl.plain_yaml import parse
 from mdpl.sites.closure import FluxChoice
 from mdpl.sites.selection import Rule
 
@@ -20,7 +21,7 @@ _S = TypeVar("_S", bound=BaseModel)
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class SitesConfig(_Section):
@@ -173,7 +174,7 @@ def load(path: Path) -> Config:
             the key.
     """
     try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+        raw = parse(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise ConfigError(
             f"{path}: no such configuration; write one with 'mdpl init --out {path}'"
@@ -189,12 +190,14 @@ def load(path: Path) -> Config:
     except ValidationError as error:
         lines = "\n".join(f"  {line}" for line in _explain(error))
         raise ConfigError(f"{path}: this does not describe a run:\n{lines}") from error
-    return config.model_copy(
-        update={
+    try:
+        found = {
             "sites": _in_place(config.sites, path.parent),
             "model": _in_place(config.model, path.parent),
         }
-    )
+    except (OSError, ValueError, RuntimeError) as error:
+        raise ConfigError(f"{path}: sites, model: not a path ({error})") from error
+    return config.model_copy(update=found)
 
 
 def _in_place(section: _S, folder: Path) -> _S:
@@ -244,9 +247,16 @@ def _explain(error: ValidationError) -> Iterator[str]:
             hint = f"; did you mean {close[0]!r}?" if close else f"; known: {', '.join(known)}"
             yield f"{where}: unknown key{hint}"
         else:
-            found = repr(problem["input"])
+            found = _shown(problem["input"])
             message = problem["msg"].removeprefix("Value error, ")
-            yield f"{where}: {message} (found {found[:80]})"
+            yield f"{where}: {message} (found {found})"
+
+
+def _shown(value: object) -> str:
+    try:
+        return repr(value)[:80]
+    except ValueError:  # an integer of thousands of digits
+        return f"a very large {type(value).__name__}"
 
 
 def _known_keys(location: Sequence[Any]) -> list[str]:

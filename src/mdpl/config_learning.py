@@ -12,7 +12,7 @@ _Rate = Annotated[float, Field(gt=0, le=1)]
 class _Learning(BaseModel):
     """What both trainings have in common."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     window_days: int = Field(
         1098, ge=2, description="longest stretch of a record the recurrence runs over, days"

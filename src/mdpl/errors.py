@@ -25,3 +25,7 @@ class RunError(MdplError):
 
 class ModelError(MdplError):
     """A land model was asked for something it cannot do, or failed."""
+
+
+class DamageError(RunError):
+    """A file of a run folder is not what was written there."""

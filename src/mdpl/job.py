@@ -19,12 +19,13 @@ from mdpl.evaluation import scores as scoring
 from mdpl.evaluation.given_days import GIVEN_DAY, given_days, score_given_days
 from mdpl.evaluation.periods import split
 from mdpl.evaluation.resolution import Coverage
+from mdpl.files import load_dataset, read_table, save_dataset
 from mdpl.lsm.matsiro import respiration
 from mdpl.lsm.model import LandModel, ParameterSpace
 from mdpl.lsm.offers import batch_of, design, name_of, outputs_of, recommended, simulate_each
 from mdpl.lsm.opening import open_model
 from mdpl.progress import Progress
-from mdpl.runs import RunFolder, load_dataset, save_dataset
+from mdpl.runs import RunFolder
 from mdpl.sites.attribute_tables import read_attributes, with_attributes
 from mdpl.sites.attributes import vapour_pressure_deficit
 from mdpl.sites.catalogue import find_towers, open_sites
@@ -299,10 +300,7 @@ def read_parameters(path: Path) -> pd.DataFrame:
     Raises:
         RunError: it is missing, cut short or no such table.
     """
-    try:
-        table = pd.read_csv(path)
-    except (OSError, ValueError) as error:
-        raise RunError(f"{path}: cannot be read ({error}); give 'mdpl calibrate' again") from error
+    table = read_table(path, again="mdpl calibrate")
     if not len(table) or not {"site", "parameter", "value"} <= set(table.columns):
         raise RunError(
             f"{path}: expected rows of site, parameter and value, found {len(table)} rows of "

@@ -18,6 +18,7 @@ from mdpl.ensemble.run import planned
 from mdpl.ensemble.store import EnsembleStore
 from mdpl.errors import RunError
 from mdpl.evaluation import scores as scoring
+from mdpl.files import load_dataset, save_dataset, writing
 from mdpl.job import (
     Job,
     by_tower,
@@ -35,26 +36,35 @@ from mdpl.lsm.offers import ask, simulate_each
 from mdpl.memory import give_back
 from mdpl.progress import Progress
 from mdpl.report import page
-from mdpl.runs import RunFolder, create, load_dataset, locked, open_run, save_dataset, writing
+from mdpl.resuming import check, take_up
+from mdpl.runs import RunFolder, claim, locked, open_run
 from mdpl.sites.qc import measured
 from mdpl.surrogate.audit import fidelity
 from mdpl.surrogate.store import load_surrogate, save_surrogate
 from mdpl.surrogate.train import train
 
 
-def run(config: Config, path: Path, progress: Progress, *, report: bool = True) -> Path:
-    """Do every stage that is not done; the path of the report.
+def run(
+    config: Config, path: Path, progress: Progress, *, report: bool = True, redo: bool = False
+) -> Path:
+    """Do every stage that is not done with this configuration and these data.
+
+    A folder made with others keeps what does not depend on the change.
 
     Args:
         report: False leaves the page for later (`run_stage`).
+        redo: land-model runs and experiments may be thrown away where they depend on a change.
+
+    Returns:
+        path of the report.
 
     Raises:
         MdplError: what a user can mend.
     """
     with locked(path):
-        folder = create(path, config)
+        claim(path)
         job = open_job(config)
-        folder.note_manifest(job.sites)
+        folder = take_up(path, job, progress, redo=redo)
         for stage in STAGES:
             if not folder.done(stage) and (report or stage != "report"):
                 _do(stage, job, folder, progress)
@@ -77,7 +87,7 @@ def run_stage(stage: str, path: Path, progress: Progress) -> None:
                     f"give 'mdpl {before} {path}' first"
                 )
         job = open_job(folder.config)
-        folder.note_manifest(job.sites)
+        check(folder, job)
         folder.reopen(order[order.index(stage) :])
         _do(stage, job, folder, progress)
 
@@ -86,8 +96,21 @@ def _do(stage: str, job: Job, folder: RunFolder, progress: Progress) -> None:
     progress.stage(stage)
     with folder.timed(stage) as counts, writing(folder.path):
         STAGES[stage](job, folder, progress, counts)
+    folder.count_at_least(stage, _made(stage, job, folder))
     folder.finish(stage)
     give_back()
+
+
+def _made(stage: str, job: Job, folder: RunFolder) -> dict[str, int]:
+    """Land-model runs and networks of a stage that lie in the folder."""
+    about, simulated, networks = MAKES.get(stage, ("", "", ()))
+    codes = [site.code for site in job.training]
+    stores = [EnsembleStore(path) for path in folder.path.glob(about)] if about else []
+    single = len(list(folder.path.glob(simulated))) if simulated else 0
+    return {
+        "lsm_runs": single + sum(store.finished(codes) for store in stores),
+        "models_trained": sum(len(list(folder.path.glob(name))) for name in networks),
+    }
 
 
 def _ensemble(job: Job, folder: RunFolder, progress: Progress, counts: dict[str, int]) -> None:
@@ -103,15 +126,6 @@ def _ensemble(job: Job, folder: RunFolder, progress: Progress, counts: dict[str,
             save_dataset(told, simulation_path(folder, "default", site.code))
             counts["lsm_runs"] += 1
             task.advance(1)
-    observed = {site.code: observe(job, site) for site in job.sites}
-    for code, dataset in observed.items():
-        save_dataset(dataset, folder / f"observations/{code}.nc")
-    for code, dataset in job.daily.items():
-        save_dataset(dataset, folder / f"observations/daily/{code}.nc")
-    folder.write("sites.json", _describe_sites(job))
-    if job.selection:
-        table = pd.DataFrame([vars(choice) for choice in job.selection])
-        folder.write("selection.csv", table.rename(columns={"code": "site"}).to_csv(index=False))
     store = EnsembleStore(folder / "ensemble.zarr")
     rounds.run_counted(job, job.plan(), store, progress, counts)
 
@@ -120,6 +134,7 @@ def _surrogate(job: Job, folder: RunFolder, progress: Progress, counts: dict[str
     runs = rounds.runs_of(job, EnsembleStore(folder / "ensemble.zarr"), tensors(job, folder))
     halves = [rounds.split_members(job, tower) for tower in runs]
     place = folder / "surrogate"
+    known = (place / "surrogate.eqx").exists()
     trained, _ = train(
         [seen for seen, _ in halves],
         job.space.names,
@@ -130,12 +145,22 @@ def _surrogate(job: Job, folder: RunFolder, progress: Progress, counts: dict[str
     save_surrogate(trained, job.config.surrogate, place / "surrogate.eqx")
     judged = fidelity(trained, [unseen for _, unseen in halves])
     folder.write("surrogate/fidelity.csv", judged.to_csv(index=False))
-    counts["models_trained"] += 1
+    counts["models_trained"] += 0 if known else 1
 
 
 def _calibrate(job: Job, folder: RunFolder, progress: Progress, counts: dict[str, int]) -> None:
+    for site in job.sites:
+        save_dataset(observe(job, site), folder / f"observations/{site.code}.nc")
+    for code, dataset in job.daily.items():
+        save_dataset(dataset, folder / f"observations/daily/{code}.nc")
+    folder.write("sites.json", _describe_sites(job))
+    if job.selection:
+        table = pd.DataFrame([vars(choice) for choice in job.selection])
+        folder.write("selection.csv", table.rename(columns={"code": "site"}).to_csv(index=False))
     surrogate = load_surrogate(folder / "surrogate/surrogate.eqx")
-    counts["models_trained"] += rounds.learn(job, folder, 0, surrogate, progress).models_trained
+    known = (rounds.place(folder, 0) / "promised.csv").exists()
+    found = rounds.learn(job, folder, 0, surrogate, progress)
+    counts["models_trained"] += 0 if known else found.models_trained
     rounds.settle(folder, 0)
 
 
@@ -173,6 +198,20 @@ STAGES: dict[str, Callable[[Job, RunFolder, Progress, dict[str, int]], None]] = 
     "report": _report,
 }
 """Stage name -> what does it, in order."""
+
+
+MAKES = {
+    "ensemble": ("ensemble.zarr", "simulations/default/*.nc", ()),
+    "surrogate": ("", "", ("surrogate/surrogate.eqx",)),
+    "calibrate": ("", "", ("rounds/0/generator/**/generator.eqx",)),
+    "refine": (
+        "rounds/[1-9]*/ensemble.zarr",
+        "",
+        ("rounds/[1-9]*/surrogate/surrogate.eqx", "rounds/[1-9]*/generator/**/generator.eqx"),
+    ),
+    "evaluate": ("", "simulations/mdpl/*.nc", ()),
+}
+"""Stage -> its ensembles, its other land-model runs, its networks."""
 
 
 def _describe_sites(job: Job) -> str:

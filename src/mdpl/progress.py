@@ -30,6 +30,8 @@ class Progress(Protocol):
 
     def stage(self, name: str) -> None: ...
 
+    def say(self, text: str) -> None: ...
+
     def task(self, description: str, total: int) -> AbstractContextManager[Task]: ...
 
 
@@ -45,6 +47,9 @@ class SilentProgress:
     """Says nothing; for tests and libraries."""
 
     def stage(self, name: str) -> None:
+        pass
+
+    def say(self, text: str) -> None:
         pass
 
     @contextmanager
@@ -72,6 +77,9 @@ class RichProgress:
 
     def stage(self, name: str) -> None:
         self._console.print(f"[bold]{name}[/bold]")
+
+    def say(self, text: str) -> None:
+        self._console.print(text, markup=False, highlight=False)
 
     @contextmanager
     def task(self, description: str, total: int) -> Iterator[Task]:

@@ -23,12 +23,13 @@ from mdpl.ensemble.run import Plan, run_ensemble
 from mdpl.ensemble.store import EnsembleStore, SiteEnsemble
 from mdpl.errors import RunError
 from mdpl.evaluation import scores as scoring
+from mdpl.files import load_dataset, read_table
 from mdpl.generator.known import describe
 from mdpl.generator.train import DailyTargets, TowerObservations
 from mdpl.job import Job, by_tower, read_parameters, score, tensors
 from mdpl.lsm.offers import prepare
 from mdpl.progress import Progress
-from mdpl.runs import RunFolder, load_dataset
+from mdpl.runs import RunFolder
 from mdpl.sites.site import Site
 from mdpl.surrogate import train as surrogate_training
 from mdpl.surrogate.network import Surrogate
@@ -40,6 +41,8 @@ MOST = 0.8
 """Share of towers at which promise and delivery must agree."""
 
 COLUMNS = ("round", "site", "flux", "period", "promised", "delivered", "gap")
+
+PROMISED = ("site", "flux", "period", "rmse")
 
 
 def place(folder: RunFolder, number: int) -> Path:
@@ -163,12 +166,11 @@ def settle(folder: RunFolder, number: int) -> None:
 def refine(job: Job, folder: RunFolder, progress: Progress, counts: dict[str, int]) -> None:
     """Run, compare, train further and learn again; the last round's parameters are the run's."""
     learnt, settings = 0, job.config.refine
-    table = pd.DataFrame(columns=list(COLUMNS))
     for number in range(1, settings.rounds + 1):
         store = _run_about(job, folder, number, progress, counts)
-        table = pd.concat([table, _compare(job, folder, learnt, store)], ignore_index=True)
-        folder.write("rounds.csv", table.to_csv(index=False))
-        if agreed(table[table["round"] == learnt], settings.tolerance):
+        compared = _compare(job, folder, learnt, store)
+        folder.write(f"rounds/{number}/gaps.csv", compared.to_csv(index=False))
+        if agreed(compared, settings.tolerance):
             break
         known = (place(folder, number) / "promised.csv").exists()
         surrogate = _train_further(job, folder, number, progress)
@@ -188,11 +190,13 @@ def finish(job: Job, folder: RunFolder, scores: pd.DataFrame) -> None:
     target = (scores["metric"] == "rmse") & (scores["resolution"] == job.target_resolution)
     delivered = scores[target & (scores["model"] == "mdpl")].rename(columns={"value": "rmse"})
     learnt = settled(folder)
-    last = gaps(learnt, pd.read_csv(folder / "promised.csv"), delivered)
-    if (folder / "rounds.csv").exists():
-        before = pd.read_csv(folder / "rounds.csv")
-        last = pd.concat([before[before["round"] < learnt], last], ignore_index=True)
-    folder.write("rounds.csv", last.to_csv(index=False))
+    tables = [
+        read_table(place(folder, number) / "gaps.csv", COLUMNS, "mdpl refine")
+        for number in range(1, learnt + 1)
+    ]
+    promised = read_table(folder / "promised.csv", PROMISED, "mdpl refine")
+    told = pd.concat([*tables, gaps(learnt, promised, delivered)], ignore_index=True)
+    folder.write("rounds.csv", told.to_csv(index=False))
 
 
 def agreed(table: pd.DataFrame, tolerance: float) -> bool:
@@ -250,7 +254,8 @@ def _compare(job: Job, folder: RunFolder, number: int, store: EnsembleStore) -> 
         made = store.site(site.code)
         series = np.stack([made.read(task, [0])[0] for task in job.config.tasks])
         delivered.append(_target_rmse(job, site, series, job.config.tasks))
-    promised = pd.read_csv(place(folder, number) / "promised.csv")
+    path = place(folder, number) / "promised.csv"
+    promised = read_table(path, PROMISED, "mdpl calibrate")
     return gaps(number, promised, pd.concat(delivered))
 
 

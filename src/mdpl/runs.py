@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import json
 import os
@@ -15,56 +14,16 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import xarray as xr
-
 from mdpl import __version__
-from mdpl.config import Config, dump, load
-from mdpl.errors import RunError
+from mdpl.config import Config, load
+from mdpl.errors import DamageError, RunError
+from mdpl.files import read_json, write_sealed, writing
 from mdpl.sites.site import Site
 
 OURS = frozenset({".lock", "towers", "truth", "truth.csv", "virtual", "recovery.csv", "excess.csv"})
 """What may lie in a folder before a run begins there: the demonstration puts it."""
 
 LIBRARIES = ("numpy", "scipy", "xarray", "zarr", "jax", "jaxlib", "equinox", "optax")
-
-
-def write_atomic(path: Path, data: bytes | str) -> None:
-    """Replace a file whole or not at all.
-
-    Raises:
-        RunError: the disk is full or the folder cannot be written.
-    """
-    raw = data.encode() if isinstance(data, str) else data
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    with writing(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with open(temporary, "wb") as file:
-                file.write(raw)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
-
-
-@contextmanager
-def writing(path: Path) -> Iterator[None]:
-    """Turn what the operating system says against writing into words a user can act on."""
-    try:
-        yield
-    except OSError as error:
-        reasons = {
-            errno.ENOSPC: "the disk is full; free some space and give the same command again",
-            errno.EACCES: "no permission to write there; choose another --out",
-            errno.EROFS: "the file system is read-only; choose another --out",
-            errno.ENOTDIR: "a file is in the way of a folder; choose another --out",
-            errno.EEXIST: "a file is in the way of a folder; choose another --out",
-        }
-        reason = reasons.get(error.errno or 0)
-        if reason is None:
-            raise
-        raise RunError(f"{path}: cannot be written: {reason}") from error
 
 
 @dataclass(frozen=True)
@@ -82,46 +41,45 @@ class RunFolder:
         return self.path / name
 
     def write(self, name: str, data: bytes | str) -> None:
-        write_atomic(self.path / name, data)
+        write_sealed(self.path / name, data)
 
     def read_json(self, name: str) -> dict[str, Any]:
-        path = self.path / name
-        if not path.exists():
-            return {}
-        try:
-            return dict(json.loads(path.read_text(encoding="utf-8")))
-        except (OSError, ValueError) as error:
-            raise RunError(
-                f"{path}: damaged ({error}); delete it and give the same command again"
-            ) from error
+        return read_json(self.path / name)
 
     def done(self, stage: str) -> bool:
-        """Whether a stage was finished with this configuration and these data."""
-        return stage in self.read_json("stages.json")
+        """Whether a stage was finished."""
+        found = self.read_json("stages.json").get(stage, False)
+        return bool(found.get("done")) if isinstance(found, dict) else bool(found)
 
     def finish(self, stage: str) -> None:
-        self._update("stages.json", {stage: True})
+        found = self.read_json("stages.json").get(stage)
+        done = {**found, "done": True} if isinstance(found, dict) else True
+        self._update("stages.json", {stage: done})
 
     def reopen(self, stages: Sequence[str]) -> None:
-        """Forget that stages were finished, so that they are done again."""
-        kept = {k: v for k, v in self.read_json("stages.json").items() if k not in stages}
-        self.write("stages.json", json.dumps(kept, indent=2))
+        """Have stages done again, from what there is of them."""
+        every = self.read_json("stages.json")
+        for stage in stages:
+            if isinstance(every.get(stage), dict):
+                every[stage]["done"] = False
+            else:
+                every.pop(stage, None)
+        self.write("stages.json", json.dumps(every, indent=2))
+
+    def changed_data(self, sites: Sequence[Site]) -> list[str]:
+        """Towers whose files are not those this folder was made from."""
+        now = {site.code: dict(site.sources) for site in sites}
+        before = self.read_json("manifest.json").get("data", now)
+        return [
+            code for code in sorted(set(before) | set(now)) if before.get(code) != now.get(code)
+        ]
 
     def note_manifest(self, sites: Sequence[Site]) -> None:
-        """Record versions, seeds and data; refuse data that changed since the run began.
-
-        Raises:
-            RunError: a tower's file is not the one this folder was made from.
-        """
-        old = self.read_json("manifest.json")
-        data = {site.code: dict(site.sources) for site in sites}
-        before = old.get("data", data)
-        for code in sorted(set(before) | set(data)):
-            if before.get(code) != data.get(code):
-                raise RunError(
-                    f"{self.path}: the files of tower {code} are not those this run was made "
-                    "from (checksums differ); use another --out, or delete the folder"
-                )
+        """Record versions, seeds and data."""
+        try:
+            created = self.read_json("manifest.json").get("created")
+        except DamageError:
+            created = None
         manifest = {
             "title": self.config.title,
             "mdpl": __version__,
@@ -132,8 +90,8 @@ class RunFolder:
                 "surrogate": self.config.surrogate.seed,
                 "generator": self.config.generator.seed,
             },
-            "created": old.get("created", time.strftime("%Y-%m-%dT%H:%M:%S%z")),
-            "data": data,
+            "created": created or time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+            "data": {site.code: dict(site.sources) for site in sites},
         }
         self.write("manifest.json", json.dumps(manifest, indent=2))
 
@@ -150,31 +108,27 @@ class RunFolder:
             total = {k: old.get(k, 0) + v for k, v in counts.items()}
             self._update(name, {stage: {"seconds": round(seconds, 2), **total}})
 
+    def count_at_least(self, stage: str, made: Mapping[str, int]) -> None:
+        """Count what a process made that was killed before it could."""
+        known = self.read_json("timings.json").get(stage, {})
+        total = {key: max(known.get(key, 0), number) for key, number in made.items()}
+        self._update("timings.json", {stage: {**known, **total}})
+
     def _update(self, name: str, entries: Mapping[str, Any]) -> None:
         self.write(name, json.dumps({**self.read_json(name), **entries}, indent=2))
 
 
-def create(path: Path, config: Config) -> RunFolder:
-    """Make a run folder, or take up one made with the same configuration.
+def claim(path: Path) -> None:
+    """Make a run folder, or see that it is one.
 
     Raises:
-        RunError: the folder cannot be written, is something else, or holds another run.
+        RunError: the folder cannot be written, or is something else.
     """
     with writing(path):
         path.mkdir(parents=True, exist_ok=True)
-    stored = path / "config.yaml"
-    if stored.exists():
-        old = load(stored)
-        if old != config:
-            raise RunError(
-                f"{path}: holds a run with another configuration ({_difference(old, config)}); "
-                "use another --out, or delete the folder to start anew"
-            )
-    elif any(path.iterdir()) and not _only_ours(path):
+        ours = (path / "config.yaml").exists() or all(p.name in OURS for p in path.iterdir())
+    if not ours:
         raise RunError(f"{path}: not empty and not a run folder; use another --out")
-    else:
-        write_atomic(stored, dump(config))
-    return RunFolder(path, config)
 
 
 def open_run(path: Path) -> RunFolder:
@@ -213,38 +167,11 @@ def locked(path: Path) -> Iterator[None]:
         yield
 
 
-def save_dataset(dataset: xr.Dataset, path: Path) -> None:
-    """Write a NetCDF file whole or not at all, its variables compressed."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.part")
-    compressed = {name: {"zlib": True, "complevel": 1} for name in dataset.data_vars}
-    dataset.to_netcdf(temporary, encoding=compressed)
-    temporary.replace(path)
-
-
-def load_dataset(path: Path) -> xr.Dataset:
-    """Read a NetCDF file of a run.
-
-    Raises:
-        RunError: there is none, or it is damaged.
-    """
-    try:
-        with xr.open_dataset(path) as dataset:
-            return dataset.load()
-    except FileNotFoundError as error:
-        raise RunError(f"{path}: missing; run the stage that makes it again") from error
-    except (OSError, ValueError) as error:
-        raise RunError(f"{path}: damaged ({error}); delete it and run its stage again") from error
-
-
-def _only_ours(path: Path) -> bool:
-    return all(p.name in OURS for p in path.iterdir())
-
-
-def _difference(old: Config, new: Config) -> str:
+def difference(old: Config, new: Config) -> str:
+    """Settings that differ, in words; empty if none does."""
     a, b = _flat(old.model_dump(mode="json")), _flat(new.model_dump(mode="json"))
-    keys = [k for k in a if a[k] != b.get(k)]
-    return ", ".join(f"{k}: {a[k]!r} there, {b.get(k)!r} here" for k in keys[:5])
+    keys = [k for k in {**a, **b} if a.get(k) != b.get(k)]
+    return ", ".join(f"{k}: {a.get(k)!r} there, {b.get(k)!r} here" for k in keys[:5])
 
 
 def _flat(tree: Mapping[str, Any], above: str = "") -> dict[str, Any]:

@@ -10,9 +10,9 @@ import pandas as pd
 import xarray as xr
 
 from mdpl.errors import ModelError
+from mdpl.files import writing
 from mdpl.lsm.matsiro import restart
 from mdpl.lsm.matsiro.model import Matsiro
-from mdpl.runs import writing
 from mdpl.sites.catalogue import open_sites
 
 

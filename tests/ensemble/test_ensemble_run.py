@@ -97,3 +97,19 @@ def test_another_design_in_the_same_store_is_refused(tmp_path):
     other = Plan(SPACE, PLAN.members, "sobol", 1, PLAN.outputs)
     with pytest.raises(RunError, match="XX-One holds runs of another design"):
         run_ensemble(Line(), [tower()], other, store, SilentProgress())
+
+
+def test_batches_share_no_file(tmp_path):
+    store = EnsembleStore(tmp_path / "e.zarr")
+    made = store.create_site("XX-One", SPACE.names, PLAN.unit("XX-One"), 4, ("Qle",), BATCH)
+    group = tmp_path / "e.zarr" / "XX-One"
+
+    def batch(first):
+        members = np.arange(first, first + BATCH)
+        store.write("XX-One", members, {"Qle": np.ones((BATCH, 4))}, np.full(BATCH, DONE))
+        return {p: p.read_bytes() for p in group.rglob("c/*") if p.is_file()}
+
+    before = batch(0)
+    assert before.items() < batch(BATCH).items()
+    assert (store.site("XX-One").status == np.repeat([DONE, DONE, PENDING], BATCH)).all()
+    assert made.outputs["Qle"].chunks[0] == BATCH

@@ -16,11 +16,12 @@ from mdpl.evaluation import lessons, lstm
 from mdpl.evaluation.scores import gains, score
 from mdpl.experiments import benchmark
 from mdpl.experiments.benchmark import Options
+from mdpl.files import save_dataset
 from mdpl.progress import SilentProgress
-from mdpl.runs import create, save_dataset
 from mdpl.sites.catalogue import open_sites
 from mdpl.sites.plumber2_writing import write_pair
 from mdpl.sites.virtual import draw_climates, virtual_forcing
+from small_run import begun
 
 QUICK = lstm.LstmSettings(
     hidden=4, window_days=3, warmup_days=1, batch=4, steps=6, judge_every=3, checkpoint_every=2
@@ -44,7 +45,7 @@ def make_run(folder):
         }
         write_pair(replace(site, fluxes=xr.Dataset(fluxes, {"time": site.time})), towers)
     config = Config(sites=SitesConfig(folder=towers), evaluation=EvaluationConfig(day_share=0.4))
-    run = create(folder / "run", config)
+    run = begun(folder / "run", config)
     tables = []
     for site in open_sites(towers):
         for name, gain in (("default", 1.4), ("mdpl", 1.05)):
@@ -196,7 +197,7 @@ def test_other_models_and_tables_take_part(tmp_path):
 def test_what_cannot_be_compared_is_said_beforehand(made, tmp_path):
     with pytest.raises(RunError, match="not a run folder"):
         benchmark.prepare(tmp_path, OPTIONS)
-    unfinished = create(tmp_path / "new", Config())
+    unfinished = begun(tmp_path / "new", Config())
     with pytest.raises(RunError, match="not a finished run"):
         benchmark.prepare(unfinished.path, OPTIONS)
     with pytest.raises(ConfigError, match=r"no file whose name has the code.*VT-00"):

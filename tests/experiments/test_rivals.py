@@ -13,11 +13,13 @@ from mdpl.config_model import MatsiroConfig
 from mdpl.errors import ConfigError, RunError
 from mdpl.evaluation import scores as scoring
 from mdpl.experiments import rivals, rivals_table, virtual_study
+from mdpl.files import save_dataset
 from mdpl.job import open_job, score
 from mdpl.lsm.matsiro import engine
 from mdpl.lsm.matsiro.model import Matsiro
 from mdpl.progress import SilentProgress
-from mdpl.runs import create, open_run, save_dataset
+from mdpl.runs import open_run
+from small_run import begun
 
 STUDY = virtual_study.Study(trained=3, unseen=1, days=24, seed=3)
 FIRST, SECOND, THIRD = (c for c in STUDY.codes if c not in STUDY.held_out)
@@ -41,7 +43,7 @@ def run(tmp_path_factory):
         model=MatsiroConfig(parameters=("vmax", "leaf_nir"), default_cycles=1, member_cycles=0),
         ensemble=EnsembleConfig(members=16),
     )
-    folder = create(place / "run", config)
+    folder = begun(place / "run", config)
     job = open_job(config)
     folder.note_manifest(job.sites)
     tables, learnt = [], []
@@ -198,6 +200,6 @@ def test_mistakes_are_answered_in_words(run, tmp_path):
         calibrate(run, "cma-es", 32, ["XX-Nix"])
     with pytest.raises(ConfigError, match="raise --lsm-runs"):
         calibrate(run, "sce-ua", 12, [FIRST])
-    create(tmp_path / "new", open_run(run).config)
+    begun(tmp_path / "new", open_run(run).config)
     with pytest.raises(RunError, match="not finished"):
         calibrate(tmp_path / "new", "cma-es", 32)

@@ -213,3 +213,29 @@ def test_a_flux_nothing_was_learnt_from_is_said_to_be(run_folder, tmp_path):
     text = " ".join(" ".join(Reader(build(folder).read_text(encoding="utf-8")).text).split())
     assert "Sensible heat Qh, not learnt from" in text
     assert "Latent heat Qle, not learnt from" not in text
+
+
+EVIL = "<script>alert(1)</script>"
+
+
+def test_the_page_escapes_all_it_shows(run_folder):
+    """Title, towers, reasons, parameters, units, and what a configuration says."""
+    for name in ("sites.json", "manifest.json"):
+        path = run_folder / name
+        content = json.loads(path.read_text())
+        if name == "manifest.json":
+            content["title"] = EVIL
+        else:
+            first = next(iter(content))
+            content[first]["why"] = EVIL
+            content[first].setdefault("attributes", {})["igbp"] = EVIL
+        path.write_text(json.dumps(content))
+    for name in ("parameters.csv", "scores.csv"):
+        path = run_folder / name
+        lines = path.read_text().splitlines()
+        known = lines[1].split(",")
+        word = known[2 if name == "parameters.csv" else 1]
+        path.write_text("\n".join([lines[0], *(x.replace(word, EVIL) for x in lines[1:])]))
+    text = build(run_folder).read_text(encoding="utf-8")
+    assert EVIL not in text
+    assert "&lt;script&gt;alert(1)" in text

@@ -127,6 +127,9 @@ def test_a_damaged_store_says_so(tmp_path):
     path = tmp_path / "s.eqx"
     save_surrogate(fresh(tensors), toy.tiny(), path)
     path.write_bytes(path.read_bytes()[:-200])
+    with pytest.raises(RunError, match="checksum differs"):
+        load_surrogate(path)
+    (tmp_path / ".s.eqx.sha256").unlink()
     with pytest.raises(RunError, match="cut short"):
         load_surrogate(path)
     path.write_bytes(b"something else")

@@ -103,7 +103,7 @@ def test_a_finished_training_is_read_not_repeated_and_a_foreign_one_refused(tmp_
 
 def test_an_unwritable_folder_is_named(tmp_path):
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(RunError, match="cannot write"):
+    with pytest.raises(RunError, match="cannot be written"):
         train([toy.runs(20, 5)], toy.NAMES, toy.tiny(), folder=tmp_path / "file" / "run")
 
 

@@ -25,9 +25,9 @@ import pandas as pd
 
 from mdpl.calibration.calibration import Calibration
 from mdpl.errors import ModelError, RunError, SiteError
+from mdpl.files import write_atomic, writing
 from mdpl.lsm.model import LandModel, ParameterSpace
 from mdpl.progress import Task
-from mdpl.runs import write_atomic, writing
 from mdpl.sites.site import Site
 
 Answers = dict[str, np.ndarray]

@@ -1,20 +1,25 @@
-"""Ensembles on disk: one zarr group a tower, written batch by batch."""
+"""Ensembles on disk: one zarr group a tower, written batch by batch, every chunk with its CRC."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import zarr
+from zarr.codecs import Crc32cCodec, ZstdCodec
 
-from mdpl.errors import RunError
-from mdpl.runs import write_atomic
+from mdpl.errors import DamageError, RunError
+from mdpl.files import sync, write_atomic, writing
 
 PENDING, DONE, FAILED = 0, 1, 2
+
+UNREADABLE = (ValueError, RuntimeError, OSError, KeyError, TypeError)
+"""What reading a damaged store raises: checksums, decompression, JSON, files that are folders."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +32,7 @@ class SiteEnsemble:
         design: their points as planned; they differ where failed members were drawn anew.
         status: `PENDING`, `DONE` or `FAILED` by member.
         outputs: name -> zarr array (member, time), float32.
+        path: where they lie.
     """
 
     code: str
@@ -35,6 +41,7 @@ class SiteEnsemble:
     design: np.ndarray
     status: np.ndarray
     outputs: Mapping[str, zarr.Array]
+    path: Path
 
     @property
     def usable(self) -> np.ndarray:
@@ -42,8 +49,39 @@ class SiteEnsemble:
         return np.flatnonzero(self.status == DONE)
 
     def read(self, output: str, members: Sequence[int] | np.ndarray) -> np.ndarray:
-        """One output of some members, (member, time), float32."""
-        return np.asarray(self.outputs[output].oindex[np.asarray(members)])
+        """One output of some members, (member, time), float32.
+
+        Raises:
+            DamageError: a stored chunk is damaged; the message names its file.
+        """
+        try:
+            return np.asarray(self.outputs[output].oindex[np.asarray(members)])
+        except UNREADABLE as error:
+            bad = [file for _, files in self.damaged() for file in files]
+            raise DamageError(
+                f"{', '.join(map(str, bad)) or self.path / output}: damaged ({error}); give "
+                "'mdpl ensemble' and the folder of the run: it runs these members again"
+            ) from error
+
+    def batches(self) -> Iterator[tuple[slice, int]]:
+        """Members that are stored together, and the number of their chunk."""
+        size = next(iter(self.outputs.values())).chunks[0]
+        for number, first in enumerate(range(0, len(self.status), size)):
+            yield slice(first, min(first + size, len(self.status))), number
+
+    def damaged(self) -> list[tuple[slice, list[Path]]]:
+        """Batches that cannot be read or are not finite where finished, and their files."""
+        found = []
+        for members, number in self.batches():
+            done = self.status[members] == DONE
+            bad = [
+                self.path / name / f"c/{number}/0"
+                for name, array in self.outputs.items()
+                if not _is_sound(array, members, done)
+            ]
+            if bad:
+                found.append((members, bad))
+        return found
 
 
 @dataclass(frozen=True)
@@ -61,13 +99,14 @@ class EnsembleStore:
         outputs: Sequence[str],
         batch: int,
     ) -> SiteEnsemble:
-        """Open a tower's ensemble, making it first where it does not exist.
+        """Open a tower's ensemble to add runs, making it first where it does not exist.
+
+        Damaged runs are pending again, damaged descriptions are written anew.
 
         Raises:
             RunError: another design is stored under this tower.
         """
-        root = zarr.open_group(self.path, mode="a")
-        if code in root:
+        if self._is_described(code, steps):
             found = self.site(code)
             same = found.names == tuple(names) and np.array_equal(found.design, unit)
             if not same or any(o not in found.outputs for o in outputs):
@@ -75,50 +114,47 @@ class EnsembleStore:
                     f"{self.path}: tower {code} holds runs of another design; expected "
                     f"{len(unit)} members of {', '.join(names)}; delete the folder or use another"
                 )
-            return found
-        group = root.create_group(code)
-        members = len(unit)
-        for name in outputs:
-            group.create_array(
-                name,
-                shape=(members, steps),
-                chunks=(min(batch, members), steps),
-                dtype="float32",
-                fill_value=np.nan,
-            )
-        for name in ("unit", "design"):
-            stored = group.create_array(name, shape=unit.shape, dtype="float64")
-            stored[...] = unit
-        # Chunked as the outputs are, so that no two writers share a chunk.
-        status = group.create_array(
-            "status", shape=(members,), chunks=(min(batch, members),), dtype="int8"
-        )
-        status[...] = PENDING
-        group.attrs.update({"parameters": list(names), "outputs": list(outputs)})
+        else:
+            self._describe(code, names, unit, steps, outputs, batch)
+        self.mend(code)
         return self.site(code)
 
     def site(self, code: str) -> SiteEnsemble:
-        """A tower's ensemble as it stands on disk."""
-        root = zarr.open_group(self.path, mode="r")
-        if code not in root or "outputs" not in root[code].attrs:
+        """A tower's ensemble as it stands on disk.
+
+        Raises:
+            RunError: there is none.
+            DamageError: its description is damaged.
+        """
+        place = self.path / code
+        if not (place / "zarr.json").exists():
             raise RunError(f"{self.path}: no ensemble of tower {code}; run the ensemble stage")
-        group: Any = root[code]
-        return SiteEnsemble(
-            code,
-            tuple(group.attrs["parameters"]),
-            np.asarray(group["unit"]),
-            np.asarray(group["design" if "design" in group else "unit"]),
-            np.asarray(group["status"]),
-            {name: group[name] for name in group.attrs["outputs"]},
-        )
+        try:
+            group: Any = zarr.open_group(place, mode="r")
+            return SiteEnsemble(
+                code,
+                tuple(group.attrs["parameters"]),
+                np.asarray(group["unit"]),
+                np.asarray(group["design" if "design" in group else "unit"]),
+                _read_status(group["status"]),
+                {name: group[name] for name in group.attrs["outputs"]},
+                place,
+            )
+        except UNREADABLE as error:
+            raise DamageError(
+                f"{place}: the description of this ensemble is damaged ({error}); give "
+                "'mdpl ensemble' and the folder of the run: it mends what can be mended"
+            ) from error
 
     def finished(self, codes: Sequence[str]) -> int:
         """Members run so far, failed ones included; towers not begun count as none."""
-        if not self.path.exists():
-            return 0
-        root: Any = zarr.open_group(self.path, mode="r")
-        there = [code for code in codes if code in root and "status" in root[code]]
-        return sum(int((np.asarray(root[code]["status"]) != PENDING).sum()) for code in there)
+        total = 0
+        for code in codes:
+            try:
+                total += int((self.site(code).status != PENDING).sum())
+            except RunError:
+                continue
+        return total
 
     def write(
         self,
@@ -132,20 +168,27 @@ class EnsembleStore:
 
         Args:
             reasons: member -> why it failed.
+
+        Raises:
+            RunError: the disk is full or the folder cannot be written.
         """
-        group: Any = zarr.open_group(self.path, mode="a")[code]
-        for name, array in data.items():
-            group[name].oindex[members] = array.astype("float32")
-        if reasons:
-            lines = {str(member): reason for member, reason in reasons.items()}
-            write_atomic(self._failed(code) / f"{members[0]:07d}.json", json.dumps(lines))
-        group["status"].oindex[members] = status
+        with writing(self.path / code):
+            group: Any = zarr.open_group(self.path / code, mode="r+")
+            for name, array in data.items():
+                group[name].oindex[members] = array.astype("float32")
+                self._sync(group[name], code, f"{name}/c/*/0", members)
+            if reasons:
+                lines = {str(member): reason for member, reason in reasons.items()}
+                write_atomic(self._failed(code) / f"{members[0]:07d}.json", json.dumps(lines))
+            group["status"].oindex[members] = status
+            self._sync(group["status"], code, "status/c/*", members)
 
     def replace(self, code: str, members: np.ndarray, points: np.ndarray) -> None:
         """Give members other points of the unit cube, (member, parameter), still to be run."""
-        group: Any = zarr.open_group(self.path, mode="a")[code]
-        group["unit"].oindex[members] = points
-        group["status"].oindex[members] = np.full(len(members), PENDING, dtype="int8")
+        with writing(self.path / code):
+            group: Any = zarr.open_group(self.path / code, mode="r+")
+            group["status"].oindex[members] = np.full(len(members), PENDING, dtype="int8")
+            group["unit"].oindex[members] = points
 
     def reasons(self, code: str) -> dict[int, str]:
         """Why members failed, also those run again with another point since."""
@@ -155,8 +198,128 @@ class EnsembleStore:
                 told = json.loads(path.read_text(encoding="utf-8"))
                 found |= {int(member): str(reason) for member, reason in told.items()}
             except (OSError, ValueError, AttributeError) as error:
-                raise RunError(f"{path}: damaged ({error}); delete it") from error
+                raise DamageError(f"{path}: damaged ({error}); delete it") from error
         return found
 
     def _failed(self, code: str) -> Path:
         return self.path.with_suffix(".failures") / code
+
+    def mend(self, code: str) -> list[Path]:
+        """Make members pending whose stored runs are damaged; the files that were."""
+        runs = self.site(code)
+        group: Any = zarr.open_group(runs.path, mode="r+")
+        mended = []
+        for members, number in runs.batches():
+            if not _is_sound(group["status"], members, runs.status[members] != PENDING):
+                mended.append(runs.path / f"status/c/{number}")
+        # A chunk is read before a part of it is replaced, so damaged ones must go.
+        for members, files in runs.damaged():
+            group["status"][members] = PENDING
+            mended += files
+        for file in mended:
+            _unlink(file)
+        return mended
+
+    def _is_described(self, code: str, steps: int) -> bool:
+        try:
+            found = self.site(code)
+        except RunError:
+            return False
+        return all(
+            array.shape == (len(found.unit), steps) and array.dtype == np.float32
+            for array in found.outputs.values()
+        ) and len(found.status) == len(found.unit)
+
+    def _describe(
+        self,
+        code: str,
+        names: Sequence[str],
+        unit: np.ndarray,
+        steps: int,
+        outputs: Sequence[str],
+        batch: int,
+    ) -> None:
+        """Lay a tower's ensemble out; where there is one, only its description is replaced."""
+        with writing(self.path):
+            new = self.path / ".new"
+            shutil.rmtree(new, ignore_errors=True)
+            _lay_out(new, names, unit, steps, outputs, batch)
+            place = self.path / code
+            if not place.is_dir():
+                place.unlink(missing_ok=True)
+                new.rename(place)
+            else:
+                for file in sorted(new.rglob("*")):
+                    there = place / file.relative_to(new)
+                    if file.is_file():
+                        there.parent.mkdir(parents=True, exist_ok=True)
+                        _unlink(there)
+                        file.replace(there)
+                shutil.rmtree(new)
+            sync(self.path)
+
+    def _sync(self, array: zarr.Array, code: str, pattern: str, members: np.ndarray) -> None:
+        for number in np.unique(members // array.chunks[0]):
+            chunk = self.path / code / pattern.replace("*", str(number))
+            if chunk.exists():  # a chunk without any value is not written
+                sync(chunk)
+                sync(chunk.parent)
+
+
+def _lay_out(
+    place: Path,
+    names: Sequence[str],
+    unit: np.ndarray,
+    steps: int,
+    outputs: Sequence[str],
+    batch: int,
+) -> None:
+    group = zarr.open_group(place, mode="w")
+    members = len(unit)
+    size = min(batch, members)
+    checked = [ZstdCodec(level=0), Crc32cCodec()]
+    for name in outputs:
+        group.create_array(
+            name,
+            shape=(members, steps),
+            chunks=(size, steps),
+            dtype="float32",
+            fill_value=np.nan,
+            compressors=checked,
+        )
+    for name in ("unit", "design"):
+        stored = group.create_array(
+            name, shape=unit.shape, chunks=unit.shape, dtype="float64", compressors=checked
+        )
+        stored[...] = unit
+    # In the chunks of the outputs, so that writers of other batches never touch the same file.
+    group.create_array(
+        "status", shape=(members,), chunks=(size,), dtype="int8", compressors=checked
+    )
+    group.attrs.update({"parameters": list(names), "outputs": list(outputs)})
+
+
+def _read_status(array: zarr.Array) -> np.ndarray:
+    """Status by member; `PENDING` where it cannot be read."""
+    status = np.full(array.shape, PENDING, dtype="int8")
+    for first in range(0, len(status), array.chunks[0]):
+        members = slice(first, first + array.chunks[0])
+        try:
+            status[members] = array[members]
+        except UNREADABLE:
+            continue
+    return status
+
+
+def _is_sound(array: zarr.Array, members: slice, done: np.ndarray) -> bool:
+    try:
+        return bool(np.isfinite(np.asarray(array[members])[done]).all())
+    except UNREADABLE:
+        return False
+
+
+def _unlink(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)

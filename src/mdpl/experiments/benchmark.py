@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from mdpl import files
 from mdpl.errors import ConfigError, RunError
 from mdpl.evaluation import lessons, lstm
 from mdpl.evaluation.empirical import EMPIRICAL, fit, simulate
@@ -26,9 +27,11 @@ from mdpl.evaluation.paired import BLOCK_DAYS, Pairs, Statistic, compare_all, da
 from mdpl.evaluation.published import Output, find_output, read_output, read_table
 from mdpl.evaluation.ranks import PLUMBER, SETS, complete, mean_ranks, ranks
 from mdpl.evaluation.scores import masks, observations, score
+from mdpl.files import load_dataset, save_dataset, writing
 from mdpl.job import Job, open_job
 from mdpl.progress import Progress
-from mdpl.runs import RunFolder, load_dataset, locked, open_run, save_dataset, writing
+from mdpl.resuming import check
+from mdpl.runs import RunFolder, locked, open_run
 from mdpl.sites.site import Site
 
 PLACE = "experiments/benchmark"
@@ -133,8 +136,8 @@ def prepare(path: Path, options: Options) -> Benchmark:
             f"found {job.sites[0].code} alone"
         )
     bench = Benchmark(run, job, options)
-    bench.run.note_manifest(bench.sites)
-    run_scores = pd.read_csv(path / "scores.csv")
+    check(bench.run, bench.job)
+    run_scores = files.read_table(path / "scores.csv", again="mdpl evaluate")
     for table in options.published:
         read_table(table, run_scores)
     for name, place in bench.others:

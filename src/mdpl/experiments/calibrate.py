@@ -21,14 +21,15 @@ import pandas as pd
 
 from mdpl import pipeline
 from mdpl.check import examine
-from mdpl.config import Config
+from mdpl.config import Config, dump
 from mdpl.errors import ConfigError, MdplError
 from mdpl.experiments.learning import COST
+from mdpl.files import write_atomic, writing
 from mdpl.progress import Progress
-from mdpl.runs import RunFolder, create, open_run, write_atomic, writing
+from mdpl.runs import RunFolder, claim, open_run
 
 NAME = "calibrate"
-SHARED = ("ensemble.zarr", "observations", "sites.json", "simulations/default")
+SHARED = ("ensemble.zarr", "simulations/default")
 """What a seed takes from the run."""
 
 WORSE = -0.05
@@ -168,15 +169,20 @@ def _finished(path: Path) -> bool:
 
 
 def _share(config: Config, origin: Path, target: Path) -> None:
-    """Make a seed's run folder, with links to what it shares."""
-    folder = create(target, config)
+    """Make a seed's run folder, with links to what it shares, and the keys of that."""
+    claim(target)
     with writing(target):
         for name in SHARED:
             link, there = target / name, origin / name
             link.parent.mkdir(parents=True, exist_ok=True)
             if not link.is_symlink():
                 link.symlink_to(os.path.relpath(there, link.parent))
-    folder.finish("ensemble")
+    folder, run = RunFolder(target, config), RunFolder(origin, config)
+    made = {key: run.read_json("stages.json")[key] for key in ("towers", "ensemble")}
+    stages = {**folder.read_json("stages.json"), **made}
+    folder.write("stages.json", json.dumps(stages, indent=2))
+    if not (target / "config.yaml").exists():
+        write_atomic(target / "config.yaml", dump(config))
 
 
 def _collect(run: RunFolder, seeds: int) -> pd.DataFrame:

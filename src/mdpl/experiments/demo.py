@@ -9,9 +9,9 @@ from mdpl.config import Config, EnsembleConfig, RefineConfig, SitesConfig
 from mdpl.config_learning import DayBlockConfig, GeneratorConfig
 from mdpl.config_model import MatsiroConfig
 from mdpl.experiments import virtual_study
+from mdpl.files import write_atomic
 from mdpl.memory import give_back
 from mdpl.progress import Progress
-from mdpl.runs import write_atomic
 
 SURROGATE = DayBlockConfig(steps=1700, days_per_batch=30)
 GENERATOR = GeneratorConfig(steps=900, days_per_batch=60, prior_weight=2e-4)

@@ -26,10 +26,12 @@ from mdpl.ensemble.run import run_ensemble
 from mdpl.ensemble.store import EnsembleStore
 from mdpl.errors import RunError
 from mdpl.evaluation import scores as scoring
+from mdpl.files import load_dataset
 from mdpl.job import Job, open_job, tensors
 from mdpl.lsm.offers import prepare
 from mdpl.progress import Progress
-from mdpl.runs import RunFolder, load_dataset, locked, open_run
+from mdpl.resuming import check
+from mdpl.runs import RunFolder, locked, open_run
 from mdpl.surrogate import audit
 from mdpl.surrogate.network import Surrogate
 from mdpl.surrogate.train import TowerRuns, train
@@ -77,7 +79,7 @@ def run(path: Path, scope: Scope, progress: Progress) -> pd.DataFrame:
         raise RunError(f"{path}: nothing to audit yet; give 'mdpl run' first")
     with locked(path):
         job = open_job(folder.config)
-        folder.note_manifest(job.sites)
+        check(folder, job)
         surrogate = rounds.newest_surrogate(folder)
         store = EnsembleStore(folder / "ensemble.zarr")
         runs = rounds.runs_of(job, store, tensors(job, folder))

@@ -24,9 +24,9 @@ from mdpl.errors import ConfigError, SiteError
 from mdpl.evaluation import scores as scoring
 from mdpl.evaluation.periods import split
 from mdpl.experiments.learning import Experiment, Plan, learn, open_experiment, simulate, working
+from mdpl.files import load_dataset, save_dataset
 from mdpl.job import observe, simulation_path
 from mdpl.progress import Progress
-from mdpl.runs import load_dataset, save_dataset
 from mdpl.sites.closure import HEAT, FluxChoice, choose
 from mdpl.sites.site import Site
 

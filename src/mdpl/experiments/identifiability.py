@@ -27,9 +27,11 @@ from mdpl import rounds
 from mdpl.errors import RunError
 from mdpl.evaluation import scores as scoring
 from mdpl.evaluation.resolution import sample
+from mdpl.files import load_dataset
 from mdpl.job import Job, open_job, tensors
 from mdpl.progress import Progress
-from mdpl.runs import RunFolder, load_dataset, locked, open_run
+from mdpl.resuming import check
+from mdpl.runs import RunFolder, locked, open_run
 from mdpl.surrogate.audit import misfit, stencil
 from mdpl.surrogate.network import Surrogate
 from mdpl.surrogate.windows import SiteTensors
@@ -74,6 +76,7 @@ def run(path: Path, progress: Progress, samples: int = 32, seed: int = 0) -> pd.
     with locked(path):
         job = open_job(folder.config)
         job.check_steps("identifiability")
+        check(folder, job)
         surrogate, seen = rounds.newest_surrogate(folder), tensors(job, folder)
         learnt = rounds.learnt_units(job, folder.path)
         tables = []

@@ -20,6 +20,7 @@ from mdpl.calibration import mdpl as generators
 from mdpl.config_learning import GeneratorConfig
 from mdpl.ensemble.store import EnsembleStore
 from mdpl.errors import RunError
+from mdpl.files import load_dataset, write_sealed, writing
 from mdpl.job import (
     Job,
     by_tower,
@@ -33,7 +34,8 @@ from mdpl.job import (
 )
 from mdpl.memory import give_back
 from mdpl.progress import Progress
-from mdpl.runs import RunFolder, load_dataset, locked, open_run, write_atomic, writing
+from mdpl.resuming import check
+from mdpl.runs import RunFolder, locked, open_run
 from mdpl.sites.site import Site
 from mdpl.surrogate.audit import fidelity
 from mdpl.surrogate.network import Surrogate
@@ -128,7 +130,7 @@ def open_experiment(path: Path, name: str) -> Experiment:
     if not run.done("evaluate"):
         raise RunError(f"{path}: not a finished run; give 'mdpl run' or 'mdpl evaluate' first")
     job = open_job(run.config)
-    run.note_manifest(job.sites)
+    check(run, job)
     made = Experiment(name, run, job)
     mark = made.place / "made_from"
     if mark.exists() and mark.read_text(encoding="utf-8") != _learnt_from(run):
@@ -175,7 +177,7 @@ def train_surrogate(
             progress=progress,
         )
         judged = fidelity(trained, [unseen for _, unseen in halves])
-        write_atomic(path.parent / "fidelity.csv", judged.to_csv(index=False))
+        write_sealed(path.parent / "fidelity.csv", judged.to_csv(index=False))
         save_surrogate(trained, job.config.surrogate, path)
         counts["models_trained"] += 1
         give_back()

@@ -19,12 +19,14 @@ from mdpl.calibration.calibration import Calibration
 from mdpl.calibration.objective import Answers, Ledger, Objective, simulated
 from mdpl.errors import ConfigError, RunError
 from mdpl.evaluation import scores as scoring
+from mdpl.files import load_dataset, read_table, save_dataset
 from mdpl.job import Job, made_from, open_job, score
 from mdpl.lsm.model import DifferentiableModel, LandModel
 from mdpl.lsm.offers import name_of, simulate_each
 from mdpl.memory import give_back
 from mdpl.progress import Progress, Task
-from mdpl.runs import RunFolder, load_dataset, locked, open_run, save_dataset
+from mdpl.resuming import check
+from mdpl.runs import RunFolder, locked, open_run
 from mdpl.sites.site import Site
 from mdpl.surrogate.balance import balance
 
@@ -70,7 +72,7 @@ def calibrate(
     with locked(path):
         job = open_job(folder.config)
         job.check_steps("rivals")
-        folder.note_manifest(job.sites)
+        check(folder, job)
         progress.stage(f"rivals: {method}")
         for site in _chosen(job, codes):
             budget = lsm_runs or BUDGET[method]
@@ -233,7 +235,7 @@ def _keep(folder: RunFolder, name: str, code: str, rows: pd.DataFrame) -> None:
     if "site" not in rows:
         rows = rows.assign(site=code)[["site", *rows.columns]]
     path = folder / name
-    old = pd.read_csv(path) if path.exists() else rows.iloc[:0]
+    old = read_table(path, ["site"]) if path.exists() else rows.iloc[:0]
     kept = [t for t in (old[old["site"] != code], rows) if len(t)]
     table = pd.concat(kept, ignore_index=True).sort_values("site", kind="stable")
     folder.write(name, table.to_csv(index=False))

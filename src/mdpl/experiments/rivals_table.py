@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 
 from mdpl.experiments.rivals import METHODS, objective
+from mdpl.files import load_dataset, read_table
 from mdpl.job import open_job, simulation_path
-from mdpl.runs import RunFolder, load_dataset, open_run
+from mdpl.runs import RunFolder, open_run
 
 FLUXES = ("Qh", "Qle")
 """What `summary` shows."""
@@ -24,11 +25,11 @@ def collect(path: Path) -> pd.DataFrame:
         from), objective (Eq. 2 of the land model at these parameters; NaN at held-out towers).
     """
     folder = open_run(path)
-    tables = [_validation(pd.read_csv(folder / "scores.csv"))]
+    tables = [_validation(read_table(folder / "scores.csv"))]
     costs = [_own_costs(folder)]
     for place in sorted((path / "rivals").glob("*/cost.csv")):
-        tables.append(_validation(pd.read_csv(place.with_name("scores.csv"))))
-        costs.append(pd.read_csv(place).assign(method=place.parent.name))
+        tables.append(_validation(read_table(place.with_name("scores.csv"))))
+        costs.append(read_table(place).assign(method=place.parent.name))
     cost = pd.concat(costs)[["site", "method", "lsm_runs", "seconds", "objective"]]
     return pd.concat(tables).merge(cost, on=["site", "method"], how="left").reset_index(drop=True)
 
@@ -68,7 +69,7 @@ def _own_costs(folder: RunFolder) -> pd.DataFrame:
     spent = [timings.get(s, {}) for s in ("ensemble", "surrogate", "calibrate", "refine")]
     seconds = sum(stage.get("seconds", 0.0) for stage in spent)
     runs = sum(stage.get("lsm_runs", 0) for stage in spent) - len(job.sites)  # those by default
-    learnt = pd.read_csv(folder / "parameters.csv")
+    learnt = read_table(folder / "parameters.csv")
     rows = []
     for site in job.training:
         target = objective(job, folder, site)

@@ -37,9 +37,9 @@ from mdpl.experiments.learning import (
     with_tasks,
     working,
 )
+from mdpl.files import load_dataset
 from mdpl.job import simulation_path
 from mdpl.progress import Progress
-from mdpl.runs import load_dataset
 from mdpl.sites.site import Site
 
 NAME = "single-task"

@@ -19,10 +19,10 @@ from mdpl.ensemble.sensitivity import strength
 from mdpl.ensemble.store import EnsembleStore
 from mdpl.evaluation import scores as scoring
 from mdpl.evaluation.periods import split
+from mdpl.files import read_table, write_sealed
 from mdpl.lsm.matsiro.model import Matsiro
 from mdpl.lsm.model import ParameterSpace
 from mdpl.progress import Progress
-from mdpl.runs import write_atomic
 from mdpl.sites.attributes import numeric
 from mdpl.sites.catalogue import open_sites
 from mdpl.sites.plumber2_writing import write_pair
@@ -110,7 +110,7 @@ def make(folder: Path, study: Study, progress: Progress) -> None:
             ]
             task.advance(1)
     table = pd.DataFrame(rows, columns=["site", "parameter", "truth", "default"])
-    write_atomic(folder / "truth.csv", table.to_csv(index=False))
+    write_sealed(folder / "truth.csv", table.to_csv(index=False))
 
 
 def hidden(sites: Sequence[Site], space: ParameterSpace, seed: int) -> np.ndarray:
@@ -134,8 +134,8 @@ def recovery(folder: Path, config: Config) -> pd.DataFrame:
         site, parameter, truth, learnt, default, role, sensitivity (see
         `mdpl.ensemble.sensitivity.strength`; mean over trained towers and fluxes).
     """
-    learnt = pd.read_csv(folder / "parameters.csv")[["site", "parameter", "value"]]
-    table = pd.read_csv(folder / "truth.csv").merge(learnt, on=["site", "parameter"])
+    learnt = read_table(folder / "parameters.csv")[["site", "parameter", "value"]]
+    table = read_table(folder / "truth.csv").merge(learnt, on=["site", "parameter"])
     table = table.rename(columns={"value": "learnt"})
     table["role"] = np.where(table["site"].isin(config.sites.held_out), "held_out", "train")
     table["sensitivity"] = table["parameter"].map(_sensitivity(folder, config))
@@ -152,7 +152,7 @@ def excess(folder: Path, config: Config) -> pd.DataFrame:
     Returns:
         site, role, flux, default, learnt, floor (RMSE, W m-2, native step), removed.
     """
-    scored = pd.read_csv(folder / "scores.csv")
+    scored = read_table(folder / "scores.csv")
     truth = pd.concat(_truth_scores(folder, config), ignore_index=True)
     every = pd.concat([scored, truth], ignore_index=True)
     chosen = every[(every["metric"] == "rmse") & (every["resolution"] == "native")]

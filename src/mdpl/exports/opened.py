@@ -11,9 +11,11 @@ import pandas as pd
 import xarray as xr
 
 from mdpl.errors import RunError
+from mdpl.files import load_dataset
 from mdpl.job import Job, by_tower, open_job, read_parameters, simulation_path
 from mdpl.lsm.offers import outputs_of
-from mdpl.runs import RunFolder, load_dataset, open_run
+from mdpl.resuming import check
+from mdpl.runs import RunFolder, open_run
 from mdpl.sites.site import Site
 
 MODELS = ("default", "mdpl")
@@ -67,5 +69,5 @@ def open_finished(path: Path) -> Opened:
     if not folder.done("evaluate"):
         raise RunError(f"{path}: not finished; give 'mdpl run' again, or 'mdpl evaluate {path}'")
     job = open_job(folder.config)
-    folder.note_manifest(job.sites)
+    check(folder, job)
     return Opened(folder, job, by_tower(read_parameters(folder / "parameters.csv")))

@@ -221,7 +221,7 @@ def save_generator(generator: Generator, config: GeneratorConfig, path: Path) ->
     """Write a generator with all that is needed to read it back (no pickle)."""
     encoder = generator.encoder
     header = {
-        "config": config.model_dump(),
+        "config": config.model_dump(mode="json"),
         "parameters": generator.parameter_names,
         "attributes": encoder.names,
         "codes": encoder.codes,

@@ -25,10 +25,10 @@ import pandas as pd
 import xarray as xr
 
 from mdpl.errors import ConfigError, ModelError
+from mdpl.files import write_atomic
 from mdpl.lsm.callable import collect
 from mdpl.lsm.model import Parameter, ParameterSpace
 from mdpl.lsm.offers import Asked
-from mdpl.runs import write_atomic
 from mdpl.sites.site import Site, unit_of
 
 MATCH = 1e-6

@@ -10,9 +10,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from mdpl.errors import RunError
 from mdpl.evaluation.metrics import MEANINGS
 from mdpl.evaluation.ranks import complete
+from mdpl.files import read_table
 from mdpl.report.contents import REFERENCE, Contents
 from mdpl.report.style import (
     DEFAULT,
@@ -61,12 +61,8 @@ def read(folder: Path) -> Beside | None:
     place = folder / PLACE
     if not (place / FILES[0]).is_file():
         return None
-    try:
-        return Beside(*(pd.read_csv(place / name, na_values=["nan"]) for name in FILES))
-    except (OSError, ValueError) as error:
-        raise RunError(
-            f"{place}: expected {', '.join(FILES)}; {error}; run mdpl experiment benchmark again"
-        ) from error
+    again = "mdpl experiment benchmark"
+    return Beside(*(read_table(place / name, again=again) for name in FILES))
 
 
 def medians(contents: Contents, beside: Beside, flux: str) -> Plot | None:

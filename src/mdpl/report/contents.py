@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,12 +9,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import xarray as xr
-import yaml
 
 from mdpl.errors import RunError
 from mdpl.evaluation.given_days import GIVEN_DAY
 from mdpl.evaluation.scores import COLUMNS, gains, masks
+from mdpl.files import load_dataset, read_json, read_table
+from mdpl.plain_yaml import parse
 
 REFERENCE = "default"
 PARAMETER_COLUMNS = (
@@ -135,14 +134,14 @@ class Contents:
     @property
     def land_model(self) -> str:
         """Kind of the land model, such as ``matsiro``; the built-in one if not said."""
-        settings = yaml.safe_load(self.config)
+        settings = parse(self.config)
         model = settings.get("model") if isinstance(settings, dict) else None
         return str((model or {}).get("kind", "matsiro"))
 
     @property
     def targeted(self) -> list[str]:
         """Fluxes that were learnt from; all of them if the configuration does not say."""
-        settings = yaml.safe_load(self.config)
+        settings = parse(self.config)
         tasks = settings.get("tasks") if isinstance(settings, dict) else None
         return [flux for flux in self.fluxes if not tasks or flux in tasks]
 
@@ -154,7 +153,7 @@ class Contents:
     @property
     def beyond_standard(self) -> list[str]:
         """What the land model was given beyond its standard scheme, a line a tower and option."""
-        settings = yaml.safe_load(self.config)
+        settings = parse(self.config)
         model = settings.get("model") if isinstance(settings, dict) else None
         lines = []
         for option in ("supply", "mixtures"):
@@ -182,18 +181,18 @@ def read(folder: Path) -> Contents:
             f"run folder {folder}: a report needs {', '.join(NEEDED)}; missing "
             f"{', '.join(missing)}. Run the stages before the report first (mdpl evaluate RUN)"
         )
-    scores = _table(folder / "scores.csv", COLUMNS)
-    sites = _json(folder / "sites.json")
+    scores = read_table(folder / "scores.csv", COLUMNS)
+    sites = read_json(folder / "sites.json")
     about = {code: _about(folder, code) for code in sites}
     return Contents(
         folder=folder,
         config=(folder / "config.yaml").read_text(encoding="utf-8"),
-        manifest=_json(folder / "manifest.json"),
+        manifest=read_json(folder / "manifest.json"),
         towers={k: _tower(k, v, about[k].get("split", "")) for k, v in sites.items()},
-        timings=_json(folder / "timings.json") if (folder / "timings.json").is_file() else {},
+        timings=read_json(folder / "timings.json"),
         scores=scores,
         gains=gains(scores, REFERENCE),
-        parameters=_table(folder / "parameters.csv", PARAMETER_COLUMNS),
+        parameters=read_table(folder / "parameters.csv", PARAMETER_COLUMNS),
         promised=_optional(folder / "promised.csv", ("site", "flux", "period", "rmse")),
         fidelity=_optional(
             folder / "surrogate" / "fidelity.csv", ("site", "task", "metric", "value")
@@ -215,8 +214,7 @@ def read_series(contents: Contents, code: str) -> Series | None:
     path = contents.folder / "observations" / f"{code}.nc"
     if not path.is_file():
         return None
-    with xr.open_dataset(path) as file:
-        observed = file.load()
+    observed = load_dataset(path)
     fluxes = [flux for flux in contents.fluxes if flux in observed]
     modelled = {}
     for model in (REFERENCE, contents.learnt):
@@ -249,26 +247,26 @@ def _drivers(folder: Path, code: str, time: np.ndarray) -> dict[str, np.ndarray]
     found: dict[str, np.ndarray] = {}
     path = folder / f"drivers/{code}.nc"
     if path.is_file():
-        with xr.open_dataset(path) as file:
-            if np.array_equal(file["time"].values, time):
-                found = {name: file[name].values for name in ("SWdown", "VPD")}
+        file = load_dataset(path)
+        if np.array_equal(file["time"].values, time):
+            found = {name: file[name].values for name in ("SWdown", "VPD")}
     path = folder / f"simulations/{REFERENCE}/{code}.nc"
     if path.is_file():
-        with xr.open_dataset(path) as file:
-            if {"SoilMoist", "layer_thickness"} <= set(file.variables):
-                bottom = np.cumsum(file["layer_thickness"].values)
-                found["SoilMoist"] = file["SoilMoist"].values[bottom <= 1.01].sum(axis=0)
+        file = load_dataset(path)
+        if {"SoilMoist", "layer_thickness"} <= set(file.variables):
+            bottom = np.cumsum(file["layer_thickness"].values)
+            found["SoilMoist"] = file["SoilMoist"].values[bottom <= 1.01].sum(axis=0)
     return found
 
 
 def _simulated(path: Path, fluxes: list[str], time: np.ndarray) -> dict[str, np.ndarray]:
-    with xr.open_dataset(path) as file:
-        if not np.array_equal(file["time"].values, time):
-            raise RunError(
-                f"{path}: expected the {time.size} time steps of the observations, found "
-                f"{file.sizes['time']} other ones; run mdpl evaluate RUN again"
-            )
-        return {flux: file[flux].values for flux in fluxes if flux in file}
+    found = load_dataset(path)
+    if not np.array_equal(found["time"].values, time):
+        raise RunError(
+            f"{path}: expected the {time.size} time steps of the observations, found "
+            f"{found.sizes['time']} other ones; run mdpl evaluate RUN again"
+        )
+    return {flux: found[flux].values for flux in fluxes if flux in found}
 
 
 def _learnt(scores: pd.DataFrame, folder: Path) -> str:
@@ -299,34 +297,8 @@ def _about(folder: Path, code: str) -> dict[str, str]:
     path = folder / "observations" / f"{code}.nc"
     if not path.is_file():
         return {}
-    with xr.open_dataset(path) as file:
-        return {str(key): str(value) for key, value in file.attrs.items()}
-
-
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
-        raise RunError(f"{path}: expected JSON, found {error}; remove it and run again") from error
-    if not isinstance(content, dict):
-        raise RunError(f"{path}: expected a JSON object, found {type(content).__name__}")
-    return content
+    return {str(key): str(value) for key, value in load_dataset(path).attrs.items()}
 
 
 def _optional(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
-    return _table(path, columns) if path.is_file() else pd.DataFrame(columns=list(columns))
-
-
-def _table(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
-    try:
-        table = pd.read_csv(path, keep_default_na=False, na_values=["", "nan", "NaN"])
-    except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise RunError(f"{path}: expected a CSV table, found {error}; run that stage again") from (
-            error
-        )
-    absent = [name for name in columns if name not in table]
-    if absent:
-        raise RunError(
-            f"{path}: expected columns {', '.join(columns)}; missing {', '.join(absent)}"
-        )
-    return table
+    return read_table(path, columns) if path.is_file() else pd.DataFrame(columns=list(columns))

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy.stats import spearmanr
 
-from mdpl.errors import RunError
+from mdpl.files import read_table
 from mdpl.report.cells import Row, Table, csv_uri, num, percent, text, whole
 from mdpl.report.contents import Contents
 from mdpl.report.style import (
@@ -55,18 +55,8 @@ def read(folder: Path) -> dict[str, Tables]:
         place = folder / "experiments" / name
         if not (place / f"{files[-1]}.csv").is_file():
             continue
-        try:
-            found[name] = {
-                file: pd.read_csv(
-                    place / f"{file}.csv", keep_default_na=False, na_values=["", "nan", "NaN"]
-                )
-                for file in files
-            }
-        except (OSError, ValueError) as error:
-            raise RunError(
-                f"{place}: expected {', '.join(f'{f}.csv' for f in files)}; {error}; run "
-                f"mdpl experiment {name} again"
-            ) from error
+        again = f"mdpl experiment {name}"
+        found[name] = {file: read_table(place / f"{file}.csv", again=again) for file in files}
     return found
 
 

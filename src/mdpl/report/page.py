@@ -14,6 +14,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from mdpl import __version__
 from mdpl.errors import RunError
+from mdpl.files import write_sealed
 from mdpl.report import benchmark_figures as beside
 from mdpl.report import experiment_figures as experiments
 from mdpl.report import (
@@ -86,7 +87,7 @@ def build(folder: Path) -> Path:
         (folder / "figures").mkdir(exist_ok=True)
         with matplotlib.rc_context(STYLE):
             page = _template().render(**_page(contents))
-        target.write_text(page, encoding="utf-8")
+        write_sealed(target, page)
     except OSError as error:
         raise RunError(
             f"cannot write the report into {folder}: {error}; free some space or make the folder "

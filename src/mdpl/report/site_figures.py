@@ -11,10 +11,10 @@ from matplotlib.axes import Axes
 from matplotlib.dates import date2num
 from matplotlib.figure import Figure
 
+from mdpl.files import writing
 from mdpl.report.land_figures import DPI
 from mdpl.report.land_fluxes import date_axis, headroom, say
 from mdpl.report.style import FAINT, FLUX_COLOURS, INK, STYLE, number
-from mdpl.runs import writing
 from mdpl.sites.checks.energy import balance
 from mdpl.sites.checks.examine import Examination
 from mdpl.sites.clock import clock_course, standard_offset

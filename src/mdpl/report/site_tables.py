@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from mdpl.runs import write_atomic
+from mdpl.files import write_atomic
 from mdpl.sites.checks.examine import Examination
 
 

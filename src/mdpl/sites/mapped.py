@@ -12,6 +12,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from mdpl.errors import SiteError
+from mdpl.plain_yaml import parse
 from mdpl.sites.csv_files import header, parse_stamps, read_columns
 from mdpl.sites.network import Column, record_of
 from mdpl.sites.qc import check_unit
@@ -67,7 +68,7 @@ def read_mapping(path: Path) -> Mapping:
         SiteError: not YAML, or not a mapping; the message names the key.
     """
     try:
-        found = Mapping.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+        found = Mapping.model_validate(parse(path.read_text(encoding="utf-8")))
     except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
         raise SiteError(f"{path.name}: cannot be read as YAML: {str(error)[:200]}") from error
     except ValidationError as error:

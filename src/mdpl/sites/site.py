@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 import xarray as xr
 
+from mdpl.errors import SiteError
+
 FORCING = ("SWdown", "LWdown", "Tair", "Qair", "Wind", "Psurf", "Precip", "CO2air", "LAI")
 """ALMA names every land model is driven by, in the units of `UNITS`."""
+
+_NAME = re.compile(r"\w[\w.\-]{0,63}")
 
 UNITS = {
     "SWdown": "W m-2",
@@ -61,6 +66,9 @@ class Site:
         forcing_qc: forcing variable -> its flags, shape (time,), where the files have them.
 
     Time is local standard time and the stamp is the start of the interval (PLUMBER2).
+
+    Raises:
+        SiteError: the code cannot be the name of a file.
     """
 
     code: str
@@ -69,6 +77,13 @@ class Site:
     attributes: Mapping[str, float | str]
     sources: Mapping[str, str]
     forcing_qc: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not _NAME.fullmatch(self.code):
+            raise SiteError(
+                f"{self.code[:60]!r} is no name for a tower: expected letters, digits, "
+                "and - _ . between them, such as DE-Tha"
+            )
 
     @property
     def time(self) -> np.ndarray:

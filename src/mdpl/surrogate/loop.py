@@ -9,7 +9,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -19,7 +18,8 @@ import numpy as np
 import optax
 import pandas as pd
 
-from mdpl.errors import ModelError, RunError
+from mdpl.errors import DamageError, ModelError, RunError
+from mdpl.files import write_atomic
 from mdpl.progress import Progress, SilentProgress
 from mdpl.surrogate import balance, store
 
@@ -102,12 +102,9 @@ class _Tables:
     def balance(self) -> pd.DataFrame:
         return pd.DataFrame(self.measured, columns=["step", "what", "value"])
 
-    def read(self, folder: Path, steps: int) -> None:
-        table = pd.read_csv(folder / "history.csv", nrows=steps)
-        self.rows = [tuple(row) for row in table.itertuples(index=False)]
-        table = pd.read_csv(folder / "balance.csv")
-        known = table[table["step"] < steps].itertuples(index=False)
-        self.measured = [(int(s), str(w), float(v)) for s, w, v in known]
+    def recall(self, rows: np.ndarray, measured: Sequence[Sequence[Any]]) -> None:
+        self.rows = [(int(row[0]), *map(float, row[1:])) for row in rows]
+        self.measured = [(int(s), str(w), float(v)) for s, w, v in measured]
 
 
 def descend(
@@ -138,20 +135,25 @@ def descend(
 
     Raises:
         ModelError: the loss is not finite.
-        RunError: the folder cannot be written or holds another training.
+        RunError: the folder cannot be written or holds another training; a damaged checkpoint
+            is said, and the training starts anew.
     """
     balanced = balance.balance(
         settings.balance, settings.task_weights, tasks, settings.compare_every
     )
     optimiser, rate = _optimiser(settings)
     state, tables = _start(weights, optimiser, balanced), _Tables(tasks)
+    progress = progress or SilentProgress()
     if folder is not None and (folder / "checkpoint.eqx").exists():
-        state = _resume(folder, state, tables, fingerprint)
+        try:
+            state = _resume(folder, state, tables, fingerprint)
+        except DamageError as error:
+            progress.say(f"{error} (done: this training starts anew)")
     if judge is not None and state.step == 0:
         state = _judged(state, judge)
     gradient, advance = _steppers(objective, optimiser, trained=balanced.kind == "uncertainty")
     began = time.perf_counter() - (tables.rows[-1][2] if tables.rows else 0.0)
-    with (progress or SilentProgress()).task(description, settings.steps) as bar:
+    with progress.task(description, settings.steps) as bar:
         bar.advance(state.step)
         try:
             upcoming = draw(state.step) if state.step < settings.steps else None
@@ -308,16 +310,18 @@ def _check_finite(
 def _keep(folder: Path | None, state: _State, tables: _Tables, fingerprint: str) -> None:
     if folder is None:
         return
-    # Tables first: they may run ahead of the checkpoint, never behind it.
+    # For eyes; a training goes on from what the checkpoint holds.
     for name, table in (("history", tables.history()), ("balance", tables.balance())):
-        store.write_whole(folder / f"{name}.csv", partial(table.to_csv, index=False, mode="wb"))
+        write_atomic(folder / f"{name}.csv", table.to_csv(index=False))
     header = {
         "step": state.step,
         "best_loss": state.best_loss,
         "best_step": state.best_step,
         "fingerprint": fingerprint,
+        "balance": tables.measured,
     }
-    store.write_tree(folder / "checkpoint.eqx", header, state.arrays())
+    rows = np.asarray(tables.rows, dtype=float).reshape(state.step, len(tables.columns))
+    store.write_tree(folder / "checkpoint.eqx", header, (state.arrays(), rows))
 
 
 def _resume(folder: Path, fresh: _State, tables: _Tables, fingerprint: str) -> _State:
@@ -328,9 +332,15 @@ def _resume(folder: Path, fresh: _State, tables: _Tables, fingerprint: str) -> _
             f"{path} belongs to another training (other settings, towers or data); "
             "delete the folder or choose a new one"
         )
-    trained, optimised, weights, first, best = store.read_tree(path, fresh.arrays())
-    step = int(header["step"])
-    tables.read(folder, step)
+    try:
+        step, measured = int(header["step"]), header["balance"]
+        best_loss, best_step = float(header["best_loss"]), int(header["best_step"])
+        rows = np.zeros((step, len(tables.columns)))
+        arrays, rows = store.read_tree(path, (fresh.arrays(), rows))
+        tables.recall(rows, measured)
+    except (KeyError, TypeError, ValueError) as error:
+        raise DamageError(f"{path}: no checkpoint ({error}); delete it and train again") from error
+    trained, optimised, weights, first, best = arrays
     return _State(
         step,
         trained,
@@ -338,8 +348,8 @@ def _resume(folder: Path, fresh: _State, tables: _Tables, fingerprint: str) -> _
         weights,
         first,
         best,
-        float(header["best_loss"]),
-        int(header["best_step"]),
+        best_loss,
+        best_step,
     )
 
 

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import json
-import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 
 from mdpl.config_learning import SurrogateConfig, surrogate_config
-from mdpl.errors import RunError
+from mdpl.errors import DamageError, RunError
+from mdpl.files import read_sealed, write_sealed
 from mdpl.surrogate.network import Network, Scalers, Surrogate
 
 
@@ -23,50 +24,27 @@ def write_tree(path: Path, header: Mapping[str, Any], tree: Any) -> None:
     Raises:
         RunError: the folder cannot be written.
     """
-
-    def write(file: BinaryIO) -> None:
-        file.write(json.dumps(header).encode() + b"\n")
-        eqx.tree_serialise_leaves(file, tree)
-
-    write_whole(path, write)
-
-
-def write_whole(path: Path, write: Callable[[BinaryIO], object]) -> None:
-    """Fill a file under a temporary name, then move it into place.
-
-    Raises:
-        RunError: the folder cannot be written.
-    """
-    part = path.with_name(path.name + ".part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with part.open("wb") as file:
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(part, path)
-    except OSError as error:
-        raise RunError(
-            f"cannot write {path}: {error.strerror}; free some space or choose a writable folder"
-        ) from error
+    file = io.BytesIO()
+    file.write(json.dumps(header).encode() + b"\n")
+    eqx.tree_serialise_leaves(file, tree)
+    write_sealed(path, file.getvalue())
 
 
 def read_header(path: Path) -> dict[str, Any]:
     """The JSON line of a file written by `write_tree`.
 
     Raises:
-        RunError: the file is absent or something else.
+        DamageError: the file is absent, something else, or not what was written.
     """
     try:
-        with path.open("rb") as file:
-            header = json.loads(file.readline())
-    except (OSError, ValueError) as error:
-        raise RunError(
+        header = json.loads(read_sealed(path).partition(b"\n")[0])
+    except (ValueError, RecursionError) as error:
+        raise DamageError(
             f"{path}: expected a file of stored weights, found none that can be read ({error}); "
             "delete it and train again"
         ) from error
     if not isinstance(header, dict):
-        raise RunError(f"{path}: expected a JSON header, found {type(header).__name__}")
+        raise DamageError(f"{path}: expected a JSON header, found {type(header).__name__}")
     return header
 
 
@@ -74,15 +52,12 @@ def read_tree(path: Path, like: Any) -> Any:
     """Read the arrays of a file written by `write_tree` into the structure of ``like``.
 
     Raises:
-        RunError: the arrays are cut short or of another shape.
+        DamageError: the arrays are cut short, of another shape, or not what was written.
     """
-    read_header(path)
     try:
-        with path.open("rb") as file:
-            file.readline()
-            return eqx.tree_deserialise_leaves(file, like)
-    except (OSError, ValueError, RuntimeError, EOFError) as error:
-        raise RunError(
+        return eqx.tree_deserialise_leaves(io.BytesIO(read_sealed(path).partition(b"\n")[2]), like)
+    except (OSError, ValueError, RuntimeError, EOFError, TypeError, SyntaxError) as error:
+        raise DamageError(
             f"{path}: the stored arrays do not fit or are cut short ({error}); "
             "delete the file and train again"
         ) from error
@@ -91,7 +66,7 @@ def read_tree(path: Path, like: Any) -> Any:
 def save_surrogate(surrogate: Surrogate, config: SurrogateConfig, path: Path) -> None:
     """Write a surrogate with all that is needed to read it back."""
     header = {
-        "config": config.model_dump(),
+        "config": config.model_dump(mode="json"),
         "tasks": surrogate.tasks,
         "parameters": surrogate.parameter_names,
         "dynamic": surrogate.dynamic_names,

@@ -18,6 +18,7 @@ from pydantic import (
 
 from mdpl.errors import ConfigError, ModelError
 from mdpl.lsm.model import Parameter, ParameterSpace
+from mdpl.plain_yaml import parse
 from mdpl.sites.site import FORCING, UNITS
 
 
@@ -286,7 +287,7 @@ def read_adapter(path: Path) -> Adapter:
         ModelError: a parameter's bounds or default make no sense.
     """
     try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+        raw = parse(path.read_text(encoding="utf-8"))
         adapter = Adapter.model_validate(raw)
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ConfigError(f"{path}: cannot be read as YAML ({error})") from error
