@@ -80,7 +80,7 @@ def test_a_member_can_be_repeated(by_program):
     told = run.invoke(app, ["ensemble", "rerun", str(folder), "--member", "3", "--verbose"])
     assert told.exit_code == 0 and "then: it ran; now: it runs" in told.output
     stored = EnsembleStore(folder / "ensemble.zarr")
-    first = sorted(p.name for p in (folder / "simulations/mdpl").iterdir())[0].removesuffix(".nc")
+    first = sorted((folder / "simulations/mdpl").glob("*.nc"))[0].stem
     mean = float(stored.site(first).read("Qle", [3]).mean())
     shown = float(told.output.split("mean Qle: ")[1].split()[0])
     assert shown == pytest.approx(mean, rel=1e-5)

@@ -107,8 +107,8 @@ def test_the_model_of_the_docs_is_a_land_model_and_runs():
     site = open_sites()[0]
     run = found["model"].simulate(site, outputs=("Qle", "Qh"))
     assert isinstance(found["model"], LandModel)
-    net = 0.8 * site.forcing["SWdown"].values
-    np.testing.assert_allclose(run["Qle"].isel(member=0), 0.5 * net)
+    sun = site.forcing["SWdown"].values
+    np.testing.assert_allclose(run["Qle"].isel(member=0), 0.5 * sun)
 
 
 def test_the_citation_file_is_what_tools_read():

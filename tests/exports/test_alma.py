@@ -9,8 +9,8 @@ from mdpl.cli import app
 from mdpl.errors import ConfigError
 from mdpl.exports.alma import export
 from mdpl.exports.opened import open_finished
+from mdpl.files import load_dataset
 from mdpl.progress import SilentProgress
-from mdpl.runs import load_dataset
 
 pytestmark = pytest.mark.slow  # the run they share
 

@@ -1,7 +1,6 @@
 """CalLMIP files: their form against the protocol and its template, their content by hand."""
 
 import json
-import shutil
 from pathlib import Path
 
 import netCDF4
@@ -15,8 +14,8 @@ from mdpl.evaluation.published import read_output
 from mdpl.exports.callmip import export, scenario_of
 from mdpl.exports.opened import open_finished
 from mdpl.exports.variables import VARIABLES, daily
+from mdpl.files import load_dataset, save_dataset
 from mdpl.progress import SilentProgress
-from mdpl.runs import load_dataset
 
 pytestmark = pytest.mark.slow  # the run they share
 
@@ -105,19 +104,17 @@ def test_the_posterior_has_the_spread_of_its_generators_where_it_was_calibrated(
         assert not [n for n in file.variables if n.endswith("_post_unc")]
 
 
-def test_a_run_folder_that_holds_too_little_is_run_again(finished, tmp_path):
+def test_a_run_folder_that_holds_too_little_is_run_again(finished):
     run = open_finished(finished[0])
     site = run.job.sites[0]
     path = run.folder / f"simulations/default/{site.code}.nc"
     whole = load_dataset(path)
-    kept = tmp_path / "kept.nc"
-    shutil.copy(path, kept)
     try:
-        whole[["Qle", "Qh"]].to_netcdf(path)
+        save_dataset(whole[["Qle", "Qh"]], path)
         again = run.simulation(site, "default", ("Qle", "TVeg"))
         np.testing.assert_allclose(again["TVeg"], whole["TVeg"], rtol=1e-6, atol=1e-12)
     finally:
-        shutil.copy(kept, path)
+        save_dataset(whole, path)
 
 
 def test_our_own_reader_of_other_models_takes_the_files(written, finished):

@@ -8,10 +8,10 @@ from mdpl.check import examine
 from mdpl.errors import ConfigError, SiteError
 from mdpl.evaluation.full_day import daily_means
 from mdpl.experiments import flux_choice, identifiability, rivals
+from mdpl.files import load_dataset
 from mdpl.job import open_job
 from mdpl.progress import SilentProgress
 from mdpl.report import page
-from mdpl.runs import load_dataset
 from mdpl.sites.daily import find_daily, read_daily
 
 pytestmark = pytest.mark.slow  # the run they share
