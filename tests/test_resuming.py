@@ -136,7 +136,7 @@ def test_a_removal_cut_anywhere_leaves_no_mixture(folder, small_config, monkeypa
         return call
 
     with monkeypatch.context() as patch:
-        for name in ("remove", "write_atomic"):
+        for name in ("remove", "create"):
             patch.setattr(f"mdpl.resuming.{name}", falter(getattr(resuming, name)))
         patch.setattr("mdpl.runs.write_sealed", falter(runs.write_sealed))
         with pytest.raises(KeyboardInterrupt):
