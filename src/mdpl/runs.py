@@ -126,7 +126,8 @@ def claim(path: Path) -> None:
     """
     with writing(path):
         path.mkdir(parents=True, exist_ok=True)
-        ours = (path / "config.yaml").exists() or all(p.name in OURS for p in path.iterdir())
+        known = any((path / name).exists() for name in ("config.yaml", "stages.json"))
+        ours = known or all(p.name in OURS or p.name.startswith(".") for p in path.iterdir())
     if not ours:
         raise RunError(f"{path}: not empty and not a run folder; use another --out")
 
