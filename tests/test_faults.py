@@ -29,7 +29,14 @@ from mdpl.runs import open_run
 from small_run import STUDY
 
 SCRIPT = Path(__file__).with_name("killed_run.py")
-WRITES = {"ensemble": 80, "surrogate": 42, "calibrate": 84, "refine": 128, "evaluate": 54}
+WRITES = {
+    "start": 27,
+    "ensemble": 80,
+    "surrogate": 42,
+    "calibrate": 84,
+    "refine": 128,
+    "evaluate": 54,
+}
 """Renames and fsyncs of each stage, about; a point beyond the last lets the stage finish."""
 LEARNT_FROM = [code for code in STUDY.codes if code not in STUDY.held_out]
 TIMES = 20
@@ -273,9 +280,17 @@ def test_a_clock_that_jumps_backwards_changes_nothing(
 def test_of_two_runs_at_once_one_is_refused(stored, small_whole, tmp_path):
     folder = shutil.copytree(small_whole, tmp_path / "run")
     open_run(folder).reopen(["evaluate", "report"])
-    both = [start(stored, folder) for _ in range(2)]
-    ends = [process.communicate(timeout=600) for process in both]
-    codes = sorted(process.returncode for process in both)
-    said = "".join(err for _, err in ends)
-    assert codes == [0, 1] and "is at work in this folder" in said
+    (folder / ".lock").write_text("")
+    first = start(stored, folder)
+    while (folder / ".lock").read_text() != str(first.pid):
+        assert first.poll() is None, first.communicate()
+        time.sleep(0.01)
+    first.send_signal(signal.SIGSTOP)  # in the middle of its work
+    second = start(stored, folder)
+    _, said = second.communicate(timeout=600)
+    first.send_signal(signal.SIGCONT)
+    assert second.returncode == 1, said
+    assert f"process {first.pid} is at work in this folder" in said
+    _, said = first.communicate(timeout=600)
+    assert first.returncode == 0, said
     same(folder, small_whole)

@@ -1,6 +1,7 @@
 """A changed configuration or file redoes what depends on it, and nothing is lost unasked."""
 
 import json
+import os
 import shutil
 
 import netCDF4
@@ -136,7 +137,7 @@ def test_a_removal_cut_anywhere_leaves_no_mixture(folder, small_config, monkeypa
         return call
 
     with monkeypatch.context() as patch:
-        for name in ("remove", "write_atomic"):
+        for name in ("remove", "create"):
             patch.setattr(f"mdpl.resuming.{name}", falter(getattr(resuming, name)))
         patch.setattr("mdpl.runs.write_sealed", falter(runs.write_sealed))
         with pytest.raises(KeyboardInterrupt):
@@ -149,6 +150,27 @@ def test_a_removal_cut_anywhere_leaves_no_mixture(folder, small_config, monkeypa
             assert not (other / "rounds/0").exists() and not (other / "scores.csv").exists()
         keys = json.loads((other / "stages.json").read_text())
         assert {s: keys[s]["key"] for s in STAGES} == keys_of(open_job(config)).stages
+
+
+@pytest.mark.parametrize("cut", range(6))
+def test_a_beginning_cut_anywhere_is_taken_up(small_config, tmp_path, monkeypatch, cut):
+    folder, job = tmp_path / "run", open_job(small_config)
+    calls = iter(range(100))
+
+    def replace(*args):
+        if next(calls) == cut:
+            raise KeyboardInterrupt
+        return rename(*args)
+
+    rename = os.replace
+    runs.claim(folder)
+    with monkeypatch.context() as patch:
+        patch.setattr("os.replace", replace)
+        with pytest.raises(KeyboardInterrupt):
+            take_up(folder, job, Said())
+    runs.claim(folder)
+    take_up(folder, job, Said())
+    assert done(folder) == set() and open_run(folder).config == small_config
 
 
 def test_a_folder_of_an_earlier_version_is_trusted_while_nothing_changed(folder, small_config):

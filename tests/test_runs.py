@@ -6,10 +6,10 @@ import sys
 
 import pytest
 
-from mdpl.config import Config, dump
+from mdpl.config import Config
 from mdpl.errors import RunError
 from mdpl.files import write_atomic
-from mdpl.runs import RunFolder, claim, locked, open_run
+from mdpl.runs import RunFolder, claim, create, locked, open_run
 
 
 def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
@@ -23,9 +23,8 @@ def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
 
 
 def test_only_a_run_folder_or_an_empty_one_is_claimed(tmp_path):
-    claim(tmp_path / "run")
     config = Config(title="Ärger: ünïcode")
-    write_atomic(tmp_path / "run/config.yaml", dump(config))
+    create(tmp_path / "run", config)
     claim(tmp_path / "run")
     assert open_run(tmp_path / "run").config == config
     (tmp_path / "other").mkdir()

@@ -148,7 +148,7 @@ def read_json(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(read_sealed(path))
     except (ValueError, RecursionError) as error:
-        raise DamageError(_damage(path, str(error))) from error
+        raise DamageError(_damage(path, f"not JSON: {error}")) from error
     if not isinstance(content, dict):
         raise DamageError(_damage(path, f"expected a JSON object, found {type(content).__name__}"))
     return content

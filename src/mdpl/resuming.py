@@ -13,14 +13,14 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from mdpl.config import dump, load
+from mdpl.config import load
 from mdpl.ensemble.store import EnsembleStore
 from mdpl.errors import DamageError, MdplError, RunError
-from mdpl.files import damaged, remove, write_atomic, writing
+from mdpl.files import damaged, remove, writing
 from mdpl.job import Job, simulation_path
 from mdpl.keys import Keys, keys_of
 from mdpl.progress import Progress
-from mdpl.runs import RunFolder, difference
+from mdpl.runs import RunFolder, create, difference
 
 MADE = {
     "ensemble": ("simulations/default",),
@@ -67,7 +67,7 @@ def take_up(path: Path, job: Job, progress: Progress, *, redo: bool = False) -> 
                 remove(place)
         _forget_timings(folder, gone, wholly=not trusted)
     if changes is None or changes:
-        write_atomic(folder / "config.yaml", dump(job.config))
+        create(path, job.config)
     folder.note_manifest(job.sites)
     fresh = {stage: {"key": wanted.stages[stage], "done": False} for stage in gone}
     _write(folder, {"towers": {**trusted, **wanted.towers}, **kept, **fresh})

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from mdpl import __version__
-from mdpl.config import Config, load
+from mdpl.config import Config, dump, load
 from mdpl.errors import DamageError, RunError
-from mdpl.files import read_json, write_sealed, writing
+from mdpl.files import read_json, write_atomic, write_sealed, writing
 from mdpl.sites.site import Site
 
 OURS = frozenset({".lock", "towers", "truth", "truth.csv", "virtual", "recovery.csv", "excess.csv"})
@@ -126,9 +126,21 @@ def claim(path: Path) -> None:
     """
     with writing(path):
         path.mkdir(parents=True, exist_ok=True)
-        ours = (path / "config.yaml").exists() or all(p.name in OURS for p in path.iterdir())
+        known = any((path / name).exists() for name in ("config.yaml", "stages.json"))
+        ours = known or all(p.name in OURS or p.name.startswith(".") for p in path.iterdir())
     if not ours:
         raise RunError(f"{path}: not empty and not a run folder; use another --out")
+
+
+def create(path: Path, config: Config) -> RunFolder:
+    """Make a run folder of a configuration, or give one another.
+
+    Raises:
+        RunError: the folder cannot be written, or is something else.
+    """
+    claim(path)
+    write_atomic(path / "config.yaml", dump(config))
+    return RunFolder(path, config)
 
 
 def open_run(path: Path) -> RunFolder:

@@ -127,5 +127,5 @@ def test_a_damaged_table_is_refused(folder, tmp_path):
     place = tmp_path / "experiments/benchmark"
     place.mkdir(parents=True)
     (place / "scores.csv").write_text("site\nA\n")
-    with pytest.raises(RunError, match="mdpl experiment benchmark again"):
+    with pytest.raises(RunError, match="mdpl experiment benchmark' again"):
         beside.read(tmp_path)

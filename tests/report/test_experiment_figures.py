@@ -124,5 +124,5 @@ def test_intervals_are_those_of_the_table(run_folder, place):
     assert points["daily dPL(Qh)"] == -4.0 and points["native dPL(Qle)"] == 0.5
     assert experiments.single_task(contents, found, "GPP") is None
     (path / "experiments/single-task/scores.csv").unlink()
-    with pytest.raises(RunError, match="mdpl experiment single-task again"):
+    with pytest.raises(RunError, match="mdpl experiment single-task' again"):
         experiments.read(path)

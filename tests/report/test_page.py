@@ -218,8 +218,9 @@ def test_a_flux_nothing_was_learnt_from_is_said_to_be(run_folder, tmp_path):
 EVIL = "<script>alert(1)</script>"
 
 
-def test_the_page_escapes_all_it_shows(run_folder):
-    """Title, towers, reasons, parameters, units, and what a configuration says."""
+def test_the_page_escapes_all_it_shows(run_folder, tmp_path):
+    """Title, reasons, classes, parameters and models."""
+    run_folder = copy(run_folder, tmp_path / "evil")
     for name in ("sites.json", "manifest.json"):
         path = run_folder / name
         content = json.loads(path.read_text())
