@@ -13,6 +13,7 @@ import io
 import json
 import os
 import shutil
+import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +23,10 @@ import pandas as pd
 import xarray as xr
 
 from mdpl.errors import DamageError, RunError
+
+NETCDF = threading.RLock()
+"""Held wherever a NetCDF file may be touched while land models run: the library behind them bears
+one thread at a time."""
 
 
 def write_atomic(path: Path, data: bytes | str) -> None:
@@ -67,7 +72,8 @@ def save_dataset(dataset: xr.Dataset, path: Path) -> None:
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            dataset.to_netcdf(temporary, encoding=compressed)
+            with NETCDF:
+                dataset.to_netcdf(temporary, encoding=compressed)
             sync(temporary)
             _seal(path, checksum(temporary))
             os.replace(temporary, path)
@@ -195,7 +201,7 @@ def load_dataset(path: Path) -> xr.Dataset:
     if not _is_sound(path):
         raise DamageError(_damage(path, "its checksum differs"))
     try:
-        with xr.open_dataset(path, engine="netcdf4") as dataset:
+        with NETCDF, xr.open_dataset(path, engine="netcdf4") as dataset:
             return dataset.load()
     except (OSError, ValueError, RuntimeError, KeyError, TypeError) as error:
         raise DamageError(_damage(path, str(error))) from error

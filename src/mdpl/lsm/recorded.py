@@ -25,7 +25,7 @@ import pandas as pd
 import xarray as xr
 
 from mdpl.errors import ConfigError, ModelError
-from mdpl.files import write_atomic
+from mdpl.files import NETCDF, write_atomic
 from mdpl.lsm.callable import collect
 from mdpl.lsm.model import Parameter, ParameterSpace
 from mdpl.lsm.offers import Asked
@@ -153,7 +153,7 @@ class RecordedModel:
         found = set()
         whole = self.folder / f"runs/{code}.nc"
         if whole.exists():
-            with _open(whole) as file:
+            with NETCDF, _open(whole) as file:
                 found |= {int(n) for n in file["run"].values}
         for path in (self.folder / "runs").glob(f"{code}_*.nc"):
             number = path.stem.removeprefix(f"{code}_")
@@ -164,7 +164,7 @@ class RecordedModel:
     def _read(self, site: Site, number: int, names: Sequence[str]) -> dict[str, np.ndarray] | str:
         single = self.folder / f"runs/{site.code}_{number}.nc"
         path = single if single.exists() else self.folder / f"runs/{site.code}.nc"
-        with _open(path) as file:
+        with NETCDF, _open(path) as file:
             run = file if single.exists() else file.sel(run=number)
             lacking = [name for name in names if name not in run]
             if lacking:
@@ -212,7 +212,7 @@ def _parameter(row: Mapping) -> Parameter:
 def _outputs(folder: Path) -> Mapping[str, str]:
     """What the first run holds; the heat fluxes while there is none."""
     for path in sorted((folder / "runs").glob("*.nc")):
-        with _open(path) as file:
+        with NETCDF, _open(path) as file:
             return {str(n): _unit(str(n)) for n, v in file.data_vars.items() if "time" in v.dims}
     return {"Qle": "W m-2", "Qh": "W m-2"}
 

@@ -6,6 +6,7 @@ import pytest
 
 import toy_bucket
 from mdpl.errors import ModelError
+from mdpl.files import NETCDF
 from mdpl.lsm.executable import placing
 from mdpl.lsm.executable.adapter import Adapter, OutputForm
 from mdpl.lsm.executable.forcing import write_forcing, write_made
@@ -215,7 +216,7 @@ TIME = np.datetime64("2001-03-01T00:00:00") + np.arange(6) * np.timedelta64(1800
 
 
 def written(path, stamps, texts=False):
-    with netCDF4.Dataset(path, "w") as file:
+    with NETCDF, netCDF4.Dataset(path, "w") as file:
         file.createDimension("Time", None)
         file.createDimension("y", 1)
         file.createDimension("soil", 2)
@@ -273,3 +274,31 @@ def test_first_steps_are_skipped_and_damage_is_a_reason(tmp_path):
     (tmp_path / "o1.nc").write_bytes(whole)
     said = read_outputs(gone, tmp_path, TIME, 1800, ("Qle",))
     assert "no variable QLE; there are LH, HFX" in said
+
+
+def test_many_threads_may_read_and_write_at_once(tmp_path):
+    """The NetCDF library bears one thread at a time; run after run, ours must keep to that."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    import xarray as xr
+
+    from mdpl.files import load_dataset, save_dataset
+
+    one = {"dims": ["y"], "value": "latitude"}
+    parts = adapter(made={"m.nc": {"dims": {"y": 1}, "variables": {"XLAT": one}}})
+    put = adapter(parameters={"p": {"put": {"netcdf": "m.nc", "variable": "XLAT"}}})
+    kept = xr.Dataset({"Qle": ("time", np.arange(500.0))})
+
+    def go(number):
+        folder = tmp_path / str(number % 8)
+        for _ in range(15):
+            write_made(parts.made, {"latitude": 1.0}, folder)
+            placing.put_all(put, folder, {"p": float(number)})
+            written(folder / "o1.nc", TIME)
+            read_outputs(OutputForm.model_validate(FORM), folder, TIME, 1800, ("Qle",))
+            save_dataset(kept, folder / "kept.nc")
+            assert float(load_dataset(folder / "kept.nc")["Qle"].sum()) == 499 * 250
+        return number
+
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(go, range(8))) == list(range(8))

@@ -9,6 +9,7 @@ import netCDF4
 import numpy as np
 
 from mdpl.errors import ModelError
+from mdpl.files import NETCDF
 from mdpl.lsm.executable.adapter import Adapter, Driver, ForcingForm, MadeFile
 from mdpl.lsm.executable.settings import Value, clock
 from mdpl.sites.attributes import saturation_vapour_pressure, vapour_pressure
@@ -52,7 +53,8 @@ def write_made(made: Mapping[str, MadeFile], values: Mapping[str, Value], folder
         values: settings and what is known of the tower.
     """
     for name, plan in made.items():
-        with netCDF4.Dataset(_made(folder, name), "w", format="NETCDF3_CLASSIC") as file:
+        path = _made(folder, name)
+        with NETCDF, netCDF4.Dataset(path, "w", format="NETCDF3_CLASSIC") as file:
             for dim, size in plan.dims.items():
                 file.createDimension(dim, None if dim in plan.unlimited else size)
             file.setncatts(plan.attributes)
@@ -94,7 +96,7 @@ def _driver(name: str, site: Site) -> np.ndarray:
 def _netcdf(
     form: ForcingForm, series: Mapping[str, np.ndarray], time: np.ndarray, path: Path
 ) -> None:
-    with netCDF4.Dataset(path, "w", format="NETCDF3_CLASSIC") as file:
+    with NETCDF, netCDF4.Dataset(path, "w", format="NETCDF3_CLASSIC") as file:
         for i, dim in enumerate(form.dims):
             file.createDimension(dim, None if i == 0 else 1)
         first = form.dims[0]

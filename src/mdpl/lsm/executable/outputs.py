@@ -10,6 +10,7 @@ import netCDF4
 import numpy as np
 import pandas as pd
 
+from mdpl.files import NETCDF
 from mdpl.lsm.executable.adapter import OutputForm, Variable
 
 MISSING = 1e19
@@ -53,7 +54,7 @@ def read_outputs(
 
 
 def _netcdf(form: OutputForm, path: Path, wanted: Mapping[str, Variable]) -> dict[str, np.ndarray]:
-    with netCDF4.Dataset(path) as file:
+    with NETCDF, netCDF4.Dataset(path) as file:
         found = {
             name: _scaled(_one(file, str(entry.from_), entry.at), entry)
             for name, entry in wanted.items()

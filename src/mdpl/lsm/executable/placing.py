@@ -10,6 +10,7 @@ import netCDF4
 import numpy as np
 
 from mdpl.errors import ConfigError, ModelError
+from mdpl.files import NETCDF
 from mdpl.lsm.executable.adapter import Adapter, InNamelist, InNetcdf, InTable, Place
 
 Value = float | int | str
@@ -138,7 +139,7 @@ def _cells(line: str, separator: str | None) -> list[tuple[str, int, int]]:
 
 def _into_netcdf(path: Path, place: InNetcdf, value: Value) -> None:
     _read(path, text=False)
-    with netCDF4.Dataset(path, "r+") as file:
+    with NETCDF, netCDF4.Dataset(path, "r+") as file:
         if place.variable not in file.variables:
             raise ModelError(
                 f"{path.name}: no variable {place.variable!r}; there are "
