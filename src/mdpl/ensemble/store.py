@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -173,15 +174,14 @@ class EnsembleStore:
             RunError: the disk is full or the folder cannot be written.
         """
         with writing(self.path / code):
-            group: Any = zarr.open_group(self.path / code, mode="r+")
+            arrays = _arrays(self.path / code)
             for name, array in data.items():
-                group[name].oindex[members] = array.astype("float32")
-                self._sync(group[name], code, f"{name}/c/*/0", members)
+                arrays[name].oindex[members] = array.astype("float32")
+                self._sync(arrays[name], code, f"{name}/c/*/0", members)
             if reasons:
                 lines = {str(member): reason for member, reason in reasons.items()}
                 write_atomic(self._failed(code) / f"{members[0]:07d}.json", json.dumps(lines))
-            group["status"].oindex[members] = status
-            self._sync(group["status"], code, "status/c/*", members)
+            arrays["status"].oindex[members] = status
 
     def replace(self, code: str, members: np.ndarray, points: np.ndarray) -> None:
         """Give members other points of the unit cube, (member, parameter), still to be run."""
@@ -262,8 +262,18 @@ class EnsembleStore:
         for number in np.unique(members // array.chunks[0]):
             chunk = self.path / code / pattern.replace("*", str(number))
             if chunk.exists():  # a chunk without any value is not written
-                sync(chunk)
-                sync(chunk.parent)
+                sync(chunk)  # its name may be lost with the power; `mend` finds that
+
+
+def _arrays(place: Path) -> Mapping[str, zarr.Array]:
+    """Arrays of a tower to write into; opened once for as long as its description is the same."""
+    return _opened(place, (place / "zarr.json").stat().st_ino)
+
+
+@lru_cache(maxsize=256)
+def _opened(place: Path, _description: int) -> Mapping[str, zarr.Array]:
+    group: Any = zarr.open_group(place, mode="r+")
+    return {name: group[name] for name in (*group.attrs["outputs"], "status")}
 
 
 def _lay_out(

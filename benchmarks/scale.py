@@ -1,0 +1,116 @@
+"""How ensembles grow: overhead of a task, of dask beside threads, and cost by towers and members.
+
+Usage: python benchmarks/scale.py tasks [--count 10000] [--milliseconds 10]
+       python benchmarks/scale.py column [--days 60] [--towers 4 8 16] [--members 32 64]
+
+``tasks`` runs a model that only waits, through threads and through a local dask cluster, and says
+what a task costs beyond its own time, and how the memory of this process grows. ``column`` runs
+the built-in column at virtual towers and says how its cost follows towers and members.
+"""
+
+from __future__ import annotations
+
+import argparse
+import resource
+import tempfile
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+
+from mdpl.config import ClusterConfig
+from mdpl.ensemble.run import Plan, run_ensemble
+from mdpl.ensemble.store import EnsembleStore
+from mdpl.lsm.matsiro.model import Matsiro
+from mdpl.lsm.model import Parameter, ParameterSpace
+from mdpl.progress import SilentProgress
+from mdpl.sites import virtual
+from mdpl.sites.catalogue import open_sites
+from mdpl.sites.site import Site
+
+SPACE = ParameterSpace((Parameter("gain", "1", "multiplies the sun", 0.0, 2.0, 1.0, "none"),))
+
+
+@dataclass
+class Waiting:
+    """A land model whose run takes a set time, as a program's would that runs elsewhere."""
+
+    seconds: float
+    parameters: ParameterSpace = SPACE
+    outputs: dict = field(default_factory=lambda: {"Qle": "W m-2", "Qh": "W m-2"})
+
+    def simulate(self, site: Site, values: np.ndarray, outputs: tuple[str, ...]) -> xr.Dataset:
+        time.sleep(self.seconds * len(values))
+        sun = values[:, :1] * site.forcing["SWdown"].values
+        return xr.Dataset({name: (("member", "time"), sun) for name in outputs})
+
+
+def tasks(count: int, milliseconds: float) -> None:
+    site = open_sites()[0].first_days(2)
+    for cluster in (ClusterConfig(workers=2), ClusterConfig(kind="local", workers=2)):
+        for number in (count // 10, count):
+            plan = Plan(SPACE, number, "latin_hypercube", 0, ("Qle", "Qh"), batch=1)
+            model = Waiting(milliseconds / 1000.0)
+            before, begin = _memory(), time.perf_counter()
+            with tempfile.TemporaryDirectory() as folder:
+                store = EnsembleStore(Path(folder) / "e.zarr")
+                run_ensemble(model, [site], plan, store, SilentProgress(), cluster)
+                taken = time.perf_counter() - begin
+            own = number * milliseconds / 1000.0 / 2
+            print(
+                f"{cluster.kind}: {number} tasks of {milliseconds:g} ms on two workers: "
+                f"{taken:.1f} s, {1000 * (taken - own) / number:.2f} ms a task beyond its own "
+                f"time; memory of this process grew by {_memory() - before:.0f} MB"
+            )
+
+
+def column(days: int, towers: list[int], members: list[int]) -> None:
+    sites = [site.first_days(days) for site in virtual.sites(max(towers), days=days, seed=0)]
+    model = Matsiro(default_cycles=1, member_cycles=0)
+    model.prepare(sites)
+    space = model.parameters.subset(model.recommended)
+    rows = []
+    for number in [towers[0], *towers]:
+        for size in members:
+            plan = Plan(space, size, "sobol", 0, ("Qle", "Qh", "GPP"))
+            for cluster in (ClusterConfig(workers=2), ClusterConfig(kind="local", workers=2)):
+                with tempfile.TemporaryDirectory() as folder:
+                    store = EnsembleStore(Path(folder) / "e.zarr")
+                    begin = time.perf_counter()
+                    run_ensemble(model, sites[:number], plan, store, SilentProgress(), cluster)
+                    taken = time.perf_counter() - begin
+                steps = number * size * len(sites[0].time)
+                rows.append((cluster.kind, number, size, taken, steps / taken))
+    for kind, number, size, taken, speed in rows:
+        print(
+            f"{kind}: {number} towers x {size} members x {days} days: {taken:.1f} s, "
+            f"{speed:,.0f} column-steps a second, peak memory {_memory():.0f} MB"
+        )
+
+
+def _memory() -> float:
+    """Highest resident memory of this process so far, MB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024.0
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    what = parser.add_subparsers(dest="what", required=True)
+    waiting = what.add_parser("tasks")
+    waiting.add_argument("--count", type=int, default=10_000)
+    waiting.add_argument("--milliseconds", type=float, default=10.0)
+    land = what.add_parser("column")
+    land.add_argument("--days", type=int, default=60)
+    land.add_argument("--towers", type=int, nargs="+", default=[4, 8, 16])
+    land.add_argument("--members", type=int, nargs="+", default=[32, 64])
+    chosen = parser.parse_args()
+    if chosen.what == "tasks":
+        tasks(chosen.count, chosen.milliseconds)
+    else:
+        column(chosen.days, chosen.towers, chosen.members)
+
+
+if __name__ == "__main__":
+    main()
