@@ -44,7 +44,7 @@ class Waiting:
     def simulate(self, site: Site, values: np.ndarray, outputs: tuple[str, ...]) -> xr.Dataset:
         time.sleep(self.seconds * len(values))
         sun = values[:, :1] * site.forcing["SWdown"].values
-        return xr.Dataset({name: (("member", "time"), sun) for name in outputs})
+        return xr.Dataset(dict.fromkeys(outputs, (("member", "time"), sun)))
 
 
 def tasks(count: int, milliseconds: float) -> None:
