@@ -136,7 +136,16 @@ def single_task(
 
 
 @app.command()
-def transfer(folder: RunFolderArgument) -> None:
+def transfer(
+    folder: RunFolderArgument,
+    prior: Annotated[
+        list[float] | None,
+        typer.Option(
+            min=0,
+            help="weight of the prior to try beside the run's own; repeatable; default 0.2 1 5",
+        ),
+    ] = None,
+) -> None:
     """Leave each tower out, within its PFT and across all, and give it parameters (E4).
 
     Given again, it goes on where it stopped.
@@ -144,12 +153,12 @@ def transfer(folder: RunFolderArgument) -> None:
     from mdpl.experiments import transfer as experiment
 
     with resumable():
-        opened = experiment.prepare(folder)
-        say(experiment.plan(opened).words())
+        opened, priors = experiment.prepare(folder), tuple(prior or experiment.WEIGHTS)
+        say(experiment.plan(opened, priors).words())
         for line in experiment.warnings(experiment.foresee(opened)):
             say(line)
         shown = progress()
-        for line in experiment.summary(experiment.run(opened, shown)):
+        for line in experiment.summary(experiment.run(opened, shown, priors)):
             say(line)
         _report(folder, shown)
 

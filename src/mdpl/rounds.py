@@ -97,11 +97,17 @@ def learn(
     rows = []
     for site in job.sites:
         if site.code in found.unit:
-            guess = surrogate.predict(seen[site.code], found.unit[site.code])
-            rows.append(_target_rmse(job, site, guess.T, surrogate.tasks))
+            rows.append(promised(job, site, seen[site.code], surrogate, found.unit[site.code]))
     folder.write(f"rounds/{number}/parameters.csv", found.table().to_csv(index=False))
     folder.write(f"rounds/{number}/promised.csv", pd.concat(rows).to_csv(index=False))
     return found
+
+
+def promised(
+    job: Job, site: Site, seen: SiteTensors, surrogate: Surrogate, unit: np.ndarray
+) -> pd.DataFrame:
+    """What the surrogate promises of parameters in the unit cube: site, flux, period, rmse."""
+    return _target_rmse(job, site, surrogate.predict(seen, unit).T, surrogate.tasks)
 
 
 def observed_at(

@@ -24,15 +24,19 @@ from mdpl.experiments import (
     flux_choice,
     single_task,
     transfer,
+    transfer_prior,
     unseen_sets,
     untargeted,
     virtual_study,
 )
 from mdpl.experiments.learning import open_experiment
+from mdpl.files import load_dataset, save_dataset
+from mdpl.job import by_tower, read_parameters
 from mdpl.progress import SilentProgress
 from mdpl.runs import open_run
 from mdpl.surrogate.store import load_surrogate
 
+PRIORS = (1.0,)
 STUDY = virtual_study.Study(trained=3, unseen=0, days=24, seed=3)
 FIRST, SECOND, LAST = STUDY.codes
 QUICK = {"steps": 6, "days_per_batch": 10, "checkpoint_every": 2}
@@ -109,10 +113,10 @@ def transferred(run, single):
     experiment = transfer.prepare(run)
     lessons = transfer.lessons(experiment)
     assert [one.site.code for one in lessons if one.scope == "class"] == [FIRST, LAST]
-    said = transfer.plan(experiment).left()
-    transfer.run(experiment, SilentProgress())
+    said = transfer.plan(experiment, PRIORS).left()
+    transfer.run(experiment, SilentProgress(), PRIORS)
     # The runs at the first parameters are there: the experiment before made them.
-    assert cost(run, "transfer") == said == (len(lessons), len(lessons))
+    assert cost(run, "transfer") == said == (2 * len(lessons), len(lessons))
     return experiment
 
 
@@ -266,15 +270,51 @@ def test_the_tower_left_out_does_not_tell_its_own_parameters(run, transferred, t
     path = spoilt / f"observations/{FIRST}.nc"
     observed = xr.load_dataset(path)
     observed["Qle"] = 3.0 * observed["Qle"] + 50.0
-    observed.to_netcdf(path)
+    save_dataset(observed, path)
     again = transfer.prepare(spoilt)
-    transfer.run(again, SilentProgress())
+    transfer.run(again, SilentProgress(), PRIORS)
     for one in transfer.lessons(again):
         before, after = (e.parameters(one.label).read_text() for e in (transferred, again))
         taught = FIRST in {s.code for s in one.teachers}
         assert (before == after) == (not taught), one.label
     warned = [(e.place / "warnings.csv").read_text() for e in (transferred, again)]
     assert warned[0] == warned[1]
+
+
+def test_the_weight_of_a_tower_is_that_which_promises_most_at_the_others(transferred):
+    table = pd.read_csv(transferred.place / "prior.csv")
+    assert set(table["weight"]) == {transferred.job.config.generator.prior_weight, *PRIORS}
+    across = table[table["scope"] == "across"]
+    for row in across.to_dict("records"):
+        others = across[(across["weight"] == row["weight"]) & (across["site"] != row["site"])]
+        assert row["elsewhere"] == pytest.approx(others["promised"].mean())
+    best = across.loc[across.groupby("site")["elsewhere"].idxmin()]
+    assert best["chosen"].all() and across["chosen"].sum() == across["site"].nunique()
+    given = pd.concat(
+        read_parameters(
+            transferred.parameters(
+                transfer.label(transferred, one, float(best.set_index("site")["weight"][code]))
+            )
+        )
+        for one in transfer.lessons(transferred)
+        if one.scope == "across"
+        for code in [one.site.code]
+    )
+    for code, own in by_tower(given).items():
+        told = load_dataset(transferred.simulation("across", code)).attrs["parameters"]
+        assert told == own.to_json()
+
+
+def test_a_towers_own_promise_does_not_choose_its_weight():
+    promised = {
+        "A": {0.1: 0.2, 1.0: 0.9},
+        "B": {0.1: 1.4, 1.0: 0.8},
+        "C": {0.1: 1.3, 1.0: 0.9},
+    }
+    table = transfer_prior.choose(promised, 0.1)
+    assert transfer_prior.chosen_weights(table) == {"A": 1.0, "B": 0.1, "C": 0.1}
+    alone = transfer_prior.choose({"A": {0.1: 0.2, 1.0: 0.1}}, 0.1)
+    assert transfer_prior.chosen_weights(alone) == {"A": 0.1}
 
 
 def test_a_tower_beyond_the_others_is_foreseen(transferred):
@@ -386,7 +426,7 @@ def test_commands_speak_and_the_page_shows_what_was_made(
             answer = CliRunner().invoke(app, ["experiment", *command])
             assert answer.exit_code == 0, answer.output
             assert words in answer.output
-    answer = CliRunner().invoke(app, ["experiment", "transfer", str(run)])
+    answer = CliRunner().invoke(app, ["experiment", "transfer", str(run), "--prior", "1"])
     assert answer.exit_code == 0, answer.output
     assert "will train 0 models and make 0 land-model runs" in answer.output
     assert "share kept" in answer.output

@@ -9,6 +9,9 @@ The surrogate is the run's first one and is not trained again: it has learnt fro
 model at this tower, which need its weather, and from no observation. (A surrogate of a later
 round has seen runs about parameters learnt from the tower's observations, so those are not used.)
 
+How strongly each holds to the defaults is found out on the other towers (`transfer_prior`,
+``prior.csv``).
+
 What the attributes say is said before anything is trained (``warnings.csv``): a tower is *outside*
 if an attribute lies farther than `MARGIN` standard deviations beyond the range of the towers
 learnt from, or if none of them has its land-cover class. Whether the warning was right is found
@@ -28,6 +31,7 @@ import pandas as pd
 
 from mdpl.errors import ConfigError
 from mdpl.evaluation import scores as scoring
+from mdpl.experiments import transfer_prior
 from mdpl.experiments.learning import (
     COST,
     Experiment,
@@ -39,11 +43,13 @@ from mdpl.experiments.learning import (
     simulate_first,
     working,
 )
+from mdpl.experiments.transfer_prior import WEIGHTS
 from mdpl.generator.known import describe
 from mdpl.generator.network import fit_encoder
-from mdpl.job import simulation_path
+from mdpl.job import simulation_path, tensors
 from mdpl.progress import Progress
 from mdpl.sites.site import Site
+from mdpl.surrogate.network import Surrogate
 from mdpl.surrogate.store import load_surrogate
 
 NAME = "transfer"
@@ -106,12 +112,30 @@ def lessons(experiment: Experiment) -> list[Lesson]:
     return made
 
 
-def plan(experiment: Experiment) -> Plan:
-    """A generator a lesson, and the land model at the tower left out."""
+def weights_of(experiment: Experiment, more: Sequence[float]) -> list[float]:
+    """Weights of the prior that are tried: the run's own and others.
+
+    Raises:
+        ConfigError: one is below zero.
+    """
+    if any(weight < 0 for weight in more):
+        raise ConfigError(f"weights of the prior: expected none below 0, found {min(more):g}")
+    return sorted({experiment.job.config.generator.prior_weight, *map(float, more)})
+
+
+def label(experiment: Experiment, one: Lesson, weight: float) -> str:
+    """Name of a lesson with a weight of the prior."""
+    usual = weight == experiment.job.config.generator.prior_weight
+    return one.label if usual else f"{one.label}/prior-{weight:g}"
+
+
+def plan(experiment: Experiment, priors: Sequence[float] = WEIGHTS) -> Plan:
+    """A generator a lesson and weight of the prior, and the land model at the tower left out."""
     every = lessons(experiment)
     number = experiment.job.config.generator.ensemble
+    names = [label(experiment, o, w) for o in every for w in weights_of(experiment, priors)]
     return Plan(
-        {experiment.parameters(one.label): number for one in every},
+        {experiment.parameters(name): number for name in names},
         [
             *(experiment.first(site.code) for site in experiment.job.training),
             *(experiment.simulation(one.scope, one.site.code) for one in every),
@@ -168,8 +192,13 @@ def warnings(foreseen: pd.DataFrame) -> list[str]:
     ]
 
 
-def run(experiment: Experiment, progress: Progress) -> pd.DataFrame:
+def run(
+    experiment: Experiment, progress: Progress, priors: Sequence[float] = WEIGHTS
+) -> pd.DataFrame:
     """Do what is not done.
+
+    Args:
+        priors: weights of the prior to be tried beside the run's own (`transfer_prior`).
 
     Returns:
         the rows of ``by_pft.csv``.
@@ -179,31 +208,57 @@ def run(experiment: Experiment, progress: Progress) -> pd.DataFrame:
     with working(experiment):
         place.write("warnings.csv", foreseen.to_csv(index=False))
         surrogate = load_surrogate(experiment.run / "surrogate/surrogate.eqx")
+        tables = []
         for scope in SCOPES:
             chosen = [one for one in lessons(experiment) if one.scope == scope]
             if not chosen:
                 continue
             progress.stage(f"transfer: {scope}")
             with place.timed(scope, COST) as counts:
-                given = [
-                    learn(
-                        experiment,
-                        one.label,
-                        surrogate,
-                        one.teachers,
-                        [one.site],
-                        job.config.generator,
-                        progress,
-                        counts,
-                    )
-                    for one in chosen
-                ]
-                simulate(experiment, scope, pd.concat(given), progress, counts)
+                given, tried = _give(experiment, chosen, surrogate, priors, progress, counts)
+                tables.append(tried.assign(scope=scope))
+                simulate(experiment, scope, given, progress, counts)
+        place.write("prior.csv", pd.concat(tables, ignore_index=True).to_csv(index=False))
         progress.stage("transfer: own parameters and scores")
         with place.timed(OWN, COST) as counts:
             simulate_first(experiment, job.training, progress, counts)
         with place.timed("scores", COST):
             return _judge(experiment, foreseen)
+
+
+def _give(
+    experiment: Experiment,
+    chosen: Sequence[Lesson],
+    surrogate: Surrogate,
+    priors: Sequence[float],
+    progress: Progress,
+    counts: dict[str, int],
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Parameters of the towers left out, and the weights of the prior that were tried."""
+    job, seen = experiment.job, tensors(experiment.job, experiment.run)
+    usual = job.config.generator.prior_weight
+    given: dict[tuple[str, float], pd.DataFrame] = {}
+    promised: dict[str, dict[float, float]] = {}
+    for one in chosen:
+        for weight in weights_of(experiment, priors):
+            config = job.config.generator.model_copy(update={"prior_weight": weight})
+            found = learn(
+                experiment,
+                label(experiment, one, weight),
+                surrogate,
+                one.teachers,
+                [one.site],
+                config,
+                progress,
+                counts,
+            )
+            code = one.site.code
+            given[code, weight] = found
+            told = transfer_prior.promise(experiment, surrogate, one.site, seen[code], found)
+            promised.setdefault(code, {})[weight] = told
+    table = transfer_prior.choose(promised, usual)
+    taken = transfer_prior.chosen_weights(table)
+    return pd.concat([given[code, weight] for code, weight in taken.items()]), table
 
 
 def _judge(experiment: Experiment, foreseen: pd.DataFrame) -> pd.DataFrame:
