@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mdpl.config import Config, EnsembleConfig, SitesConfig, dump, load, template
-from mdpl.config_model import MatsiroConfig
+from mdpl.config_model import MatsiroConfig, settings_named
 from mdpl.errors import ConfigError
 
 
@@ -78,3 +78,17 @@ def test_a_kind_brings_its_own_defaults(tmp_path):
         "day-block", 24, 1098, 7,
     )  # fmt: skip
     assert Config().surrogate.block_hours < 24
+
+
+@pytest.mark.parametrize("text", ["suews", "model.py", "model.yaml", "."])
+def test_a_template_of_another_land_model_is_read_back(tmp_path, text, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    settings = settings_named(text)
+    path = tmp_path / "c.yaml"
+    path.write_text(template(model=settings))
+    assert load(path) == Config(model=settings)
+
+
+def test_a_land_model_nobody_knows_is_named():
+    with pytest.raises(ConfigError, match="no land model 'clm5'; expected matsiro"):
+        settings_named("clm5")

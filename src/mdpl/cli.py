@@ -68,17 +68,24 @@ def init(
     site: Annotated[
         list[str] | None, typer.Option("--site", help="tower code, may be repeated; default all")
     ] = None,
+    model: Annotated[
+        str,
+        typer.Option(
+            help="land model: matsiro, suews, an adapter (YAML), a Python file, or a folder of runs"
+        ),
+    ] = "matsiro",
     force: Annotated[bool, typer.Option("--force", help="overwrite an existing file")] = False,
 ) -> None:
     """Write a commented configuration."""
     from mdpl.config import template
+    from mdpl.config_model import settings_named
     from mdpl.files import write_atomic
     from mdpl.sites.catalogue import open_sites
 
     if out.exists() and not force:
         raise RunError(f"{out}: exists already; choose another --out, or add --force")
     found = open_sites(sites, site)
-    write_atomic(out, template(sites.resolve() if sites else None, site))
+    write_atomic(out, template(sites.resolve() if sites else None, site, settings_named(model)))
     codes = ", ".join(s.code for s in found)
     _say(f"{out}: {len(found)} towers ({codes})")
     _say(f"next: mdpl check {out}")

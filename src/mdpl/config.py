@@ -11,7 +11,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from mdpl.config_learning import AnySurrogateConfig, GeneratorConfig, SequenceConfig
-from mdpl.config_model import AnyModelConfig, MatsiroConfig
+from mdpl.config_model import AnyModelConfig, MatsiroConfig, ModelConfig
 from mdpl.errors import ConfigError
 from mdpl.plain_yaml import parse
 from mdpl.sites.closure import FluxChoice
@@ -211,10 +211,14 @@ def dump(config: Config) -> str:
     return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
 
 
-def template(folder: Path | None = None, codes: Sequence[str] | None = None) -> str:
+def template(
+    folder: Path | None = None,
+    codes: Sequence[str] | None = None,
+    model: ModelConfig | None = None,
+) -> str:
     """A commented configuration with every default; `load` gives the defaults back."""
     sites = SitesConfig(folder=folder, codes=tuple(codes) if codes else None)
-    config = Config(sites=sites)
+    config = Config(sites=sites, model=model or MatsiroConfig())
     lines = ["# A run of MdPL. Every value here is the default unless you change it."]
     for name, field in Config.model_fields.items():
         value = getattr(config, name)

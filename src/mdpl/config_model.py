@@ -7,6 +7,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 
+from mdpl.errors import ConfigError
+
 
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -121,6 +123,27 @@ class RecordedConfig(_Model):
 
 
 ModelConfig = MatsiroConfig | SuewsConfig | PythonConfig | ExecutableConfig | RecordedConfig
+
+
+def settings_named(text: str) -> ModelConfig:
+    """Settings of the model of a name (``matsiro``, ``suews``), a file (YAML, Python) or a folder.
+
+    Raises:
+        ConfigError: it is none of these.
+    """
+    path = Path(text).resolve()
+    if text in {"matsiro", "suews"}:
+        return MatsiroConfig() if text == "matsiro" else SuewsConfig()
+    if path.suffix == ".py":
+        return PythonConfig(file=path)
+    if path.suffix in {".yaml", ".yml"}:
+        return ExecutableConfig(adapter=path)
+    if path.is_dir():
+        return RecordedConfig(folder=path)
+    raise ConfigError(
+        f"no land model {text!r}; expected matsiro, suews, an adapter (.yaml), a Python file (.py) "
+        "or a folder of recorded runs"
+    )
 
 
 def _with_kind(value: Any) -> Any:

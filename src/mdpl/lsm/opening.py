@@ -17,6 +17,7 @@ from mdpl.config_model import (
     RecordedConfig,
     SuewsConfig,
     SupplyConfig,
+    settings_named,
 )
 from mdpl.errors import ConfigError, ModelError
 from mdpl.lsm.callable import CallableModel
@@ -39,19 +40,7 @@ def named(text: str) -> LandModel:
     Raises:
         ConfigError, ModelError: there is none.
     """
-    path = Path(text).resolve()
-    if text in {"matsiro", "suews"}:
-        return open_model(MatsiroConfig() if text == "matsiro" else SuewsConfig())
-    if path.suffix == ".py":
-        return open_model(PythonConfig(file=path))
-    if path.suffix in {".yaml", ".yml"}:
-        return open_model(ExecutableConfig(adapter=path))
-    if path.is_dir():
-        return open_model(RecordedConfig(folder=path))
-    raise ConfigError(
-        f"no land model {text!r}; expected matsiro, suews, an adapter (.yaml), a Python file (.py) "
-        "or a folder of recorded runs"
-    )
+    return open_model(settings_named(text))
 
 
 def _matsiro(settings: MatsiroConfig) -> LandModel:
