@@ -44,6 +44,13 @@ def test_processes_store_what_threads_store_and_a_dead_worker_costs_nothing(tmp_
 
 
 @pytest.mark.slow
+def test_a_worker_that_dies_every_time_is_an_error_that_says_where(tmp_path):
+    deadly = Line(tmp_path / "note", always=True)
+    with pytest.raises(RunError, match="the worker died each time members 0 to 3 ran"):
+        runs(tmp_path / "a.zarr", deadly, ClusterConfig(kind="local", workers=1))
+
+
+@pytest.mark.slow
 def test_a_scheduler_at_an_address_is_used_and_left_running(tmp_path):
     from distributed import Client, LocalCluster
 

@@ -13,7 +13,7 @@ from mdpl.config import ClusterConfig
 from mdpl.ensemble import design
 from mdpl.ensemble.store import DONE, FAILED, PENDING, EnsembleStore
 from mdpl.ensemble.workers import Workers, open_workers
-from mdpl.errors import ModelError
+from mdpl.errors import ModelError, RunError
 from mdpl.lsm.model import LandModel, ParameterSpace
 from mdpl.lsm.offers import BATCH, ask, failures, name_of, stop
 from mdpl.progress import Progress, Task
@@ -179,7 +179,14 @@ def _run_all(
             finished, _ = wait(running, timeout=1.0, return_when=FIRST_COMPLETED)
             for future in finished:
                 batch = running.pop(future)
-                reasons = future.result()
+                try:
+                    reasons = future.result()
+                except workers.lost as error:
+                    raise RunError(
+                        f"{name_of(model)} at {batch.code}: the worker died each time members "
+                        f"{batch.members[0]} to {batch.members[-1]} ran; look into its log: often "
+                        "it lacks memory. What is finished is kept"
+                    ) from error
                 if reasons and plan.failures.policy == "abort":
                     member, reason = next(iter(reasons.items()))
                     raise ModelError(

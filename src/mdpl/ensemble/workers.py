@@ -28,11 +28,13 @@ class Workers:
         submit: as `concurrent.futures.Executor.submit`.
         share: hands an object over that many tasks need, once for all of them.
         slots: how many batches may be in hand now; may change as a cluster grows.
+        lost: what a task raises whose worker died again and again.
     """
 
     submit: Callable[..., Future]
     share: Callable[[Any], Any]
     slots: Callable[[], int]
+    lost: tuple[type[Exception], ...] = ()
 
 
 @contextmanager
@@ -59,7 +61,7 @@ def open_workers(settings: ClusterConfig | None) -> Iterator[Workers]:
             yield found
         return
     try:
-        from distributed import Client
+        from distributed import Client, KilledWorker
     except ImportError as error:
         raise ConfigError(
             f"cluster.kind {settings.kind!r} needs dask: pip install 'mdpl[cluster]'"
@@ -77,7 +79,7 @@ def open_workers(settings: ClusterConfig | None) -> Iterator[Workers]:
                 return client.submit(_itself, thing, pure=False, retries=RETRIES)
 
         try:
-            yield Workers(executor.submit, share, slots)
+            yield Workers(executor.submit, share, slots, (KilledWorker,))
         finally:
             executor.shutdown(wait=False)
 

@@ -131,6 +131,7 @@ def test_an_interrupt_ends_the_programs(described, site):
     model.stop()
     thread.join(timeout=20)
     assert seen == ["stopped"]
+    assert [p.name for p in model.work.iterdir() if not p.name.startswith("forcing")] == []
 
 
 def test_spins_up_from_the_state_each_cycle_leaves(described, site):

@@ -99,13 +99,13 @@ class ExecutableModel:
     ) -> Series | str:
         """Series of one run, or why there are none."""
         folder = Path(tempfile.mkdtemp(prefix=f"{_safe(site.code)}-", dir=self._made_work()))
-        done = False
+        failed = False  # an interrupted run has not failed, and leaves nothing
         try:
             found = self._in(folder, site, parameters, names)
-            done = not isinstance(found, str)
-            return found if done else f"{found}; its folder: {folder}"
+            failed = isinstance(found, str)
+            return f"{found}; its folder: {folder}" if failed else found
         finally:
-            if done and not self.keep:
+            if not (failed or self.keep):
                 shutil.rmtree(folder, ignore_errors=True)
 
     def _in(
