@@ -38,6 +38,7 @@ def study(towers, seed=0, moved_with=None, verdicts=()):
             rows.append((code, "mdpl", name, value, default, p.lower, p.upper, p.unit, p.scale))
     numbers = {"Tair_mean": 285.0}
     contents = SimpleNamespace(
+        land_model="matsiro",
         parameters=pd.DataFrame(rows, columns=[*PARAMETER_COLUMNS, "scale"]),
         learnt="mdpl",
         towers={
