@@ -18,6 +18,15 @@ from mdpl.sites.attributes import CANOPY_HEIGHT, land_cover
 from mdpl.sites.site import Site
 
 
+KINDS = (".first", ".second")
+"""What follows the code of a tower as each kind of vegetation sees it."""
+
+
+def tower_of(code: str) -> str:
+    """The code of a tower, whichever of its kinds is meant."""
+    return code.removesuffix(KINDS[0]).removesuffix(KINDS[1])
+
+
 @dataclass(frozen=True)
 class Mixture:
     """What stands beside a tower's own vegetation.
@@ -55,9 +64,12 @@ class Mixture:
             "land_cover": land_cover(self.igbp),
             "canopy_height": min(height, float(site.attributes["reference_height"]) - 2.0),
         }
-        first = replace(site, code=f"{site.code} first", forcing=_leaves(site, rest))
+        first = replace(site, code=f"{site.code}{KINDS[0]}", forcing=_leaves(site, rest))
         second = replace(
-            site, code=f"{site.code} second", forcing=_leaves(site, self.leaves), attributes=about
+            site,
+            code=f"{site.code}{KINDS[1]}",
+            forcing=_leaves(site, self.leaves),
+            attributes=about,
         )
         return first, second
 

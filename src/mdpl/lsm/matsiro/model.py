@@ -18,7 +18,7 @@ from mdpl.lsm.matsiro import adjoint, engine
 from mdpl.lsm.matsiro.column import march
 from mdpl.lsm.matsiro.constants import RHO_WATER, SOIL_INTERFACE, SOIL_THICKNESS
 from mdpl.lsm.matsiro.forcing import prepare
-from mdpl.lsm.matsiro.mixture import Mixture
+from mdpl.lsm.matsiro.mixture import Mixture, tower_of
 from mdpl.lsm.matsiro.parameters import PARAMETERS, RECOMMENDED
 from mdpl.lsm.matsiro.place import Place, SupplyOptions, build, place
 from mdpl.lsm.matsiro.state import Forcing, State
@@ -384,7 +384,7 @@ class Matsiro:
         self._equilibria.update({_key(site): settled[i] for i, site in enumerate(sites)})
 
     def _place(self, site: Site) -> Place:
-        return place(site.attributes, self.supply.get(site.code.split()[0]))
+        return place(site.attributes, self.supply.get(tower_of(site.code)))
 
     def _dataset(self, data: Mapping[str, np.ndarray], site: Site) -> xr.Dataset:
         found = self._equilibria.get(_key(site))
