@@ -17,7 +17,6 @@ from mdpl.lsm.matsiro.parameters import PARAMETERS, VEGETATION
 from mdpl.sites.attributes import CANOPY_HEIGHT, land_cover
 from mdpl.sites.site import Site
 
-
 KINDS = (".first", ".second")
 """What follows the code of a tower as each kind of vegetation sees it."""
 
