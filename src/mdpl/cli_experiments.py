@@ -142,7 +142,7 @@ def transfer(
         list[float] | None,
         typer.Option(
             min=0,
-            help="weight of the prior to try beside the run's own; repeatable; default 0.2 1 5",
+            help="weight of the prior to try beside the run's own; repeatable; default 1",
         ),
     ] = None,
 ) -> None:

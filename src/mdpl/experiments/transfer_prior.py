@@ -22,8 +22,8 @@ from mdpl.sites.site import Site
 from mdpl.surrogate.network import Surrogate
 from mdpl.surrogate.windows import SiteTensors
 
-WEIGHTS = (0.2, 1.0, 5.0)
-"""Weights of the prior that are tried beside the run's own."""
+WEIGHTS = (1.0,)
+"""Weights of the prior that are tried beside the run's own; each costs a generator a lesson."""
 
 
 def promise(
