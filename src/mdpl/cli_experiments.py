@@ -160,6 +160,8 @@ def transfer(
         shown = progress()
         for line in experiment.summary(experiment.run(opened, shown, priors)):
             say(line)
+        for line in experiment.pulls(opened):
+            say(line)
         _report(folder, shown)
 
 

@@ -430,6 +430,7 @@ def test_commands_speak_and_the_page_shows_what_was_made(
     assert answer.exit_code == 0, answer.output
     assert "will train 0 models and make 0 land-model runs" in answer.output
     assert "share kept" in answer.output
+    assert "across: weight of the prior" in answer.output
     text = (run / "report.html").read_text()
     for name in ("single-task", "transfer", "untargeted", "seeds"):
         assert f'id="{name}"' in text and f'href="#{name}"' in text

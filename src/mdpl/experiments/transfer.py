@@ -44,6 +44,7 @@ from mdpl.experiments.learning import (
     working,
 )
 from mdpl.experiments.transfer_prior import WEIGHTS
+from mdpl.files import read_table
 from mdpl.generator.known import describe
 from mdpl.generator.network import fit_encoder
 from mdpl.job import simulation_path, tensors
@@ -259,6 +260,11 @@ def _give(
     table = transfer_prior.choose(promised, usual)
     taken = transfer_prior.chosen_weights(table)
     return pd.concat([given[code, weight] for code, weight in taken.items()]), table
+
+
+def pulls(experiment: Experiment) -> Sequence[str]:
+    """Which weights of the prior were taken, a line a scope."""
+    return transfer_prior.words(read_table(experiment.place / "prior.csv"))
 
 
 def _judge(experiment: Experiment, foreseen: pd.DataFrame) -> pd.DataFrame:
