@@ -23,10 +23,10 @@ import xarray as xr
 from mdpl.config import ClusterConfig
 from mdpl.ensemble.run import Plan, run_ensemble
 from mdpl.ensemble.store import EnsembleStore
+from mdpl.experiments import virtual_study
 from mdpl.lsm.matsiro.model import Matsiro
 from mdpl.lsm.model import Parameter, ParameterSpace
 from mdpl.progress import SilentProgress
-from mdpl.sites import virtual
 from mdpl.sites.catalogue import open_sites
 from mdpl.sites.site import Site
 
@@ -67,11 +67,13 @@ def tasks(count: int, milliseconds: float) -> None:
 
 
 def column(days: int, towers: list[int], members: list[int]) -> None:
-    sites = [site.first_days(days) for site in virtual.sites(max(towers), days=days, seed=0)]
+    with tempfile.TemporaryDirectory() as folder:
+        study = virtual_study.Study(trained=max(towers), unseen=0, days=days)
+        virtual_study.make(Path(folder), study, SilentProgress())
+        sites = open_sites(Path(folder) / "towers")
     model = Matsiro(default_cycles=1, member_cycles=0)
     model.prepare(sites)
     space = model.parameters.subset(model.recommended)
-    rows = []
     for number in [towers[0], *towers]:
         for size in members:
             plan = Plan(space, size, "sobol", 0, ("Qle", "Qh", "GPP"))
@@ -81,13 +83,13 @@ def column(days: int, towers: list[int], members: list[int]) -> None:
                     begin = time.perf_counter()
                     run_ensemble(model, sites[:number], plan, store, SilentProgress(), cluster)
                     taken = time.perf_counter() - begin
-                steps = number * size * len(sites[0].time)
-                rows.append((cluster.kind, number, size, taken, steps / taken))
-    for kind, number, size, taken, speed in rows:
-        print(
-            f"{kind}: {number} towers x {size} members x {days} days: {taken:.1f} s, "
-            f"{speed:,.0f} column-steps a second, peak memory {_memory():.0f} MB"
-        )
+                speed = number * size * len(sites[0].time) / taken
+                print(
+                    f"{cluster.kind}: {number} towers x {size} members x {days} days: "
+                    f"{taken:.1f} s, {speed:,.0f} column-steps a second, peak memory "
+                    f"{_memory():.0f} MB",
+                    flush=True,
+                )
 
 
 def _memory() -> float:
