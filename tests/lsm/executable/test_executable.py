@@ -174,6 +174,11 @@ def test_a_wrong_description_says_what_is_wrong(described, change, said):
         described(**change)
 
 
+def test_a_description_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(ConfigError, match=r"gone.yaml: no such file; expected the description"):
+        open_adapter(tmp_path / "gone.yaml")
+
+
 def test_a_hole_nobody_fills_is_named(described, site):
     model = described(settings="share {{share}}\nmood {{humour}}\n")
     with pytest.raises(ModelError, match=r"settings.txt: nothing fills \{\{humour\}\}; known"):

@@ -289,6 +289,11 @@ def read_adapter(path: Path) -> Adapter:
     try:
         raw = parse(path.read_text(encoding="utf-8"))
         adapter = Adapter.model_validate(raw)
+    except FileNotFoundError as error:
+        raise ConfigError(
+            f"{path}: no such file; expected the description of a land model, see "
+            "docs/your_model.md"
+        ) from error
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ConfigError(f"{path}: cannot be read as YAML ({error})") from error
     except ValidationError as error:
