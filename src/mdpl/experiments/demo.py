@@ -65,5 +65,5 @@ def real_config() -> Config:
         model=MatsiroConfig(default_cycles=virtual_study.CYCLES),
         ensemble=EnsembleConfig(members=64),
         surrogate=REAL_SURROGATE,
-        refine=RefineConfig(rounds=0),
+        refine=RefineConfig(rounds=1, members=8, steps=150),
     )
