@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, Protocol, runtime_checkable
@@ -164,7 +165,7 @@ class ParameterSpace:
     def slope(self, unit: np.ndarray) -> np.ndarray:
         """Derivative of `from_unit` by each parameter, shaped as ``unit``; inside the cube."""
         low, high, log = self.lower, self.upper, self.is_log
-        ratio = np.where(log, high / np.where(log, low, 1.0), np.e)
+        ratio = np.where(log, high / np.where(log, low, 1.0), math.e)
         return np.where(log, self.from_unit(unit) * np.log(ratio), high - low)
 
     def to_unit(self, values: np.ndarray) -> np.ndarray:
@@ -177,7 +178,7 @@ class ParameterSpace:
         self.check(values)
         low, high, log = self.lower, self.upper, self.is_log
         safe_low = np.where(log, low, 1.0)
-        ratio = np.where(log, high / safe_low, np.e)
+        ratio = np.where(log, high / safe_low, math.e)
         in_log = np.log(np.where(log, values, 1.0) / safe_low) / np.log(ratio)
         return np.where(log, in_log, (values - low) / (high - low))
 
