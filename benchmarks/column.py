@@ -1,4 +1,4 @@
-"""Speed of the column: batches against each other, and reverse mode against forward.
+"""Speed of the column as ensembles run it, and reverse mode against forward.
 
 Usage: python benchmarks/column.py [--steps 20] [--repeats 3]
 """
@@ -6,7 +6,6 @@ Usage: python benchmarks/column.py [--steps 20] [--repeats 3]
 from __future__ import annotations
 
 import argparse
-import functools
 import time
 from collections.abc import Callable
 from typing import Any
@@ -16,7 +15,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from mdpl.lsm.matsiro import engine
-from mdpl.lsm.matsiro.column import march
 from mdpl.lsm.matsiro.forcing import prepare
 from mdpl.lsm.matsiro.model import Matsiro
 from mdpl.lsm.matsiro.parameters import PARAMETERS
@@ -24,12 +22,11 @@ from mdpl.lsm.matsiro.place import build, place
 from mdpl.lsm.matsiro.state import Forcing, State
 from mdpl.sites.catalogue import open_sites
 
-STEPS = 480
-BATCHES = (8, 64, 256, 1024)
+STEPS = engine.CHUNK_STEPS
 SEASONS = {"summer": (9000, 285.0, 0.0), "under snow": (0, 268.0, 30.0)}
 """First step of FR-Hes's record, temperature of the start (K) and its snow (kg m-2)."""
 
-OUTPUTS = ("Qle", "Qh", "GPP")
+OUTPUTS = ("Qle", "Qh", "GPP", "SWE", "Unsolved")
 
 
 def measure(work: Callable[[], Any], repeats: int) -> tuple[float, float]:
@@ -47,35 +44,52 @@ def measure(work: Callable[[], Any], repeats: int) -> tuple[float, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--steps", type=int, default=20, help="Newton steps at most")
+    parser.add_argument("--columns", type=int, default=1024)
     parser.add_argument("--repeats", type=int, default=3)
     chosen = parser.parse_args()
-    keep = engine.keep((*OUTPUTS, "SWE", "Unsolved"))
-    run = jax.jit(functools.partial(march, most=chosen.steps, keep=keep))
-    for season, (first, temperature, amount) in SEASONS.items():
-        speeds = {}
-        for batch in BATCHES:
-            column, state, record = columns(batch, first, temperature, amount)
-            work = functools.partial(run, column, state, record, jnp.full(batch, 1800.0))
-            begin = time.perf_counter()
-            out = jax.block_until_ready(work())[1]
-            compiled = time.perf_counter() - begin
-            wall, processor = measure(work, chosen.repeats)
-            speeds[batch] = batch * STEPS / processor / 1e6
-            print(
-                f"{season}, batch {batch:5d}: {batch * STEPS / wall / 1e6:.3f} million "
-                f"column-steps a second, {speeds[batch]:.3f} a second and core; first run "
-                f"{compiled:.1f} s; snow on {float((out['SWE'] > 0).mean()):.0%}, unsolved "
-                f"{float(out['Unsolved'].mean()):.2%}"
-            )
-        print(f"{season}: batch 64 over batch 1024: {speeds[64] / speeds[1024]:.2f}")
+    for season in SEASONS:
+        begin = time.perf_counter()
+        out = run_all(engine.BATCH, season, chosen.steps)()
+        compiled = time.perf_counter() - begin
+        found = speed(chosen.columns, season, chosen.steps, chosen.repeats)
+        print(
+            f"{season}: {chosen.columns} columns in blocks of {engine.BATCH}, {found / 1e6:.3f} "
+            f"million column-steps a second and core; first run {compiled:.1f} s; snow on "
+            f"{np.mean(out['SWE'] > 0):.0%}, unsolved {np.mean(out['Unsolved']):.2%}"
+        )
     forward, reverse = gradients(chosen.steps, chosen.repeats)
     print(
-        f"gradient of mean Qle, ten days, 64 columns, over its forward run: {reverse / forward:.2f}"
+        f"gradient of mean Qle, a month, {engine.BATCH} columns, over its forward run: "
+        f"{reverse / forward:.2f}"
     )
 
 
+def speed(number: int, season: str, steps: int, repeats: int) -> float:
+    """Column-steps a processor second, run in blocks as ensembles are."""
+    return number * STEPS / measure(run_all(number, season, steps), repeats)[1]
+
+
+def run_all(number: int, season: str, steps: int) -> Callable[[], dict[str, np.ndarray]]:
+    """A month of so many columns; the outputs of the last block."""
+    column, state, record = columns(number, *SEASONS[season])
+    record = Forcing(*(np.asarray(a)[:, None] for a in record))
+
+    def block(tree: Any, first: int) -> Any:
+        return jax.tree.map(
+            lambda a: a[..., first : first + engine.BATCH] if a.shape[-1:] == (number,) else a, tree
+        )
+
+    def run() -> dict[str, np.ndarray]:
+        for first in range(0, number, engine.BATCH):
+            mine = block((column, state), first)
+            _, out = engine.run(*mine, record, np.array([1800.0]), OUTPUTS, steps)
+        return out
+
+    return run
+
+
 def columns(batch: int, first: int, temperature: float, snow: float) -> tuple[Any, State, Forcing]:
-    """Random parameters at FR-Hes, a state to start from and ten days of forcing."""
+    """Random parameters at FR-Hes, a state to start from and a month of forcing."""
     site = open_sites(None, ["FR-Hes"])[0]
     where = place(site.attributes)
     record = prepare(site, float(where.reference_height))
@@ -90,16 +104,19 @@ def columns(batch: int, first: int, temperature: float, snow: float) -> tuple[An
 
 
 def gradients(steps: int, repeats: int) -> tuple[float, float]:
-    """Wall seconds of ten days forward, and of the gradient by all parameters."""
-    site = open_sites(None, ["FR-Hes"])[0]
-    run = Matsiro(newton_steps=steps, default_cycles=1).differentiable(site, ("Qle",), steps=STEPS)
-    unit = 0.1 + 0.8 * np.random.default_rng(0).random((64, len(PARAMETERS)))
-    values = jnp.asarray(PARAMETERS.from_unit(unit))
-    mean = jax.jit(lambda v: run(v)["Qle"].mean())
-    slope = jax.jit(jax.grad(mean))
+    """Wall seconds of a month forward, and of the gradients by all parameters."""
+    site = open_sites(None, ["FR-Hes"])[0].first_days(30)
+    model = Matsiro(newton_steps=steps, default_cycles=1, member_cycles=0)
+    unit = 0.1 + 0.8 * np.random.default_rng(0).random((engine.BATCH, len(PARAMETERS)))
+    values = PARAMETERS.from_unit(unit)
+    even = {"Qle": np.full((len(unit), len(site.time)), 1.0 / len(site.time))}
+
+    def both() -> None:
+        model.vjp(site, values, ("Qle",))[1](even)
+
     return (
-        measure(lambda: mean(values), repeats)[0],
-        measure(lambda: slope(values), repeats)[0],
+        measure(lambda: model.simulate(site, values, ("Qle",)), repeats)[0],
+        measure(both, repeats)[0],
     )
 
 

@@ -10,18 +10,11 @@ its own sample, the column FR-Hes with 1024 random parameter sets; both by proce
 from __future__ import annotations
 
 import argparse
-import functools
 import subprocess
-from typing import Any
 
-import jax
-import jax.numpy as jnp
-from column import OUTPUTS, SEASONS, STEPS, columns, measure
+from column import SEASONS, speed
 
-from mdpl.lsm.matsiro import engine
-from mdpl.lsm.matsiro.column import march
-
-BATCH, PIECE = 1024, 64
+COLUMNS = 1024
 
 
 def main() -> None:
@@ -33,7 +26,7 @@ def main() -> None:
     suews = suews_speed(chosen.suews, chosen.days, chosen.repeats)
     print(f"SUEWS: {suews:.0f} steps a second and core")
     for season in SEASONS:
-        column = column_speed(season, chosen.repeats)
+        column = speed(COLUMNS, season, 20, chosen.repeats)
         print(
             f"column, {season}: {column:.0f} column-steps a second and core, "
             f"{column / suews:.1f} times SUEWS"
@@ -64,26 +57,6 @@ def suews_speed(python: str, days: int, repeats: int) -> float:
         text=True,
     )
     return float(made.stdout.split()[-1])
-
-
-def column_speed(season: str, repeats: int) -> float:
-    """Column-steps a processor second, 1024 columns in pieces of 64."""
-    first, temperature, amount = SEASONS[season]
-    keep = engine.keep((*OUTPUTS, "SWE"))
-    run = jax.jit(functools.partial(march, most=20, keep=keep))
-    column, state, record = columns(BATCH, first, temperature, amount)
-    dt = jnp.full(PIECE, 1800.0)
-
-    def part(tree: Any, start: int) -> Any:
-        return jax.tree.map(
-            lambda a: a[..., start : start + PIECE] if a.shape[-1:] == (BATCH,) else a, tree
-        )
-
-    def all_of_them() -> None:
-        for start in range(0, BATCH, PIECE):
-            jax.block_until_ready(run(part(column, start), part(state, start), record, dt))
-
-    return BATCH * STEPS / measure(all_of_them, repeats)[1]
 
 
 if __name__ == "__main__":

@@ -15,7 +15,6 @@ from mdpl.evaluation import scores as scoring
 from mdpl.experiments import rivals, rivals_table, virtual_study
 from mdpl.files import save_dataset
 from mdpl.job import open_job, score
-from mdpl.lsm.matsiro import engine
 from mdpl.lsm.matsiro.model import Matsiro
 from mdpl.progress import SilentProgress
 from mdpl.runs import open_run
@@ -23,14 +22,6 @@ from small_run import begun
 
 STUDY = virtual_study.Study(trained=3, unseen=1, days=24, seed=3)
 FIRST, SECOND, THIRD = (c for c in STUDY.codes if c not in STUDY.held_out)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_program():
-    """Eight columns at a time throughout, so that one program is compiled and not three."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(engine, "BATCHES", (8,))
-        yield
 
 
 @pytest.fixture(scope="module")

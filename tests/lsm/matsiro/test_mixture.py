@@ -48,8 +48,6 @@ def test_the_tower_sees_the_mean_of_both_kinds(weeks):
     balance = together["Rnet"] - together["Qle"] - together["Qh"] - together["Qg"]
     assert float(abs(balance).max()) < 1e-9
     assert "GRA" in together.attrs["mixture"]
-    series = mixed.differentiable(weeks, ("Qle",), steps=48)(jnp.asarray(values[None]))["Qle"]
-    assert series.shape == (48, 1)
 
 
 def test_the_second_kind_keeps_its_plants_and_shares_the_soil(weeks):

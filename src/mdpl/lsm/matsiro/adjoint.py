@@ -18,10 +18,15 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from mdpl.errors import ModelError
 from mdpl.lsm.matsiro import engine
 from mdpl.lsm.matsiro.column import march
 from mdpl.lsm.matsiro.place import Place, build
 from mdpl.lsm.matsiro.state import Forcing, State
+from mdpl.xla import LIGHTLY
+
+OUTPUTS = ("Qle", "Qh", "GPP", "NEE", "Rnet")
+"""What slopes can be pulled back from; always all, so that one program serves every choice."""
 
 Outputs = Mapping[str, np.ndarray]
 """name -> (column, time)."""
@@ -44,19 +49,26 @@ def vjp(
     """Run columns through a record, ready to be differentiated.
 
     Args:
-        values: physical values, (column, parameter); at most as many columns as
-            `engine.BATCHES` has.
+        values: physical values, (column, parameter); at most `engine.BATCH` columns.
         state: of one column, where all begin; it counts as fixed.
         spinup: records run before, of which nothing is kept but the state; gradients go
             through them.
-        names: outputs wanted, without layers.
+        names: outputs wanted, of `OUTPUTS`.
         most: Newton steps at most.
 
     Returns:
         outputs (column, time), and the function that pulls slopes back.
+
+    Raises:
+        ModelError: too many columns, or an output no slopes can be pulled back from.
     """
+    if len(values) > engine.BATCH or set(names) - set(OUTPUTS):
+        raise ModelError(
+            f"gradients: expected at most {engine.BATCH} parameter sets and outputs of "
+            f"{', '.join(OUTPUTS)}, found {len(values)} and {', '.join(names)}"
+        )
     columns = len(values)
-    size = next(b for b in engine.BATCHES if columns <= b)
+    size = engine.BATCH
     padded = jnp.asarray(np.concatenate([values, np.repeat(values[:1], size - columns, axis=0)]))
     seconds = jnp.full(size, float(dt))
     now = jax.tree.map(lambda a: jnp.repeat(a, size, axis=-1), state)
@@ -65,7 +77,7 @@ def vjp(
     kept: dict[str, list[np.ndarray]] = {name: [] for name in names}
     for part in (*spinup, record):
         for first in range(0, len(part.Tair), engine.CHUNK_STEPS):
-            piece = engine.chunk(part, first, size)
+            piece = engine.chunk(part, first)
             inside = slice(first, min(first + engine.CHUNK_STEPS, len(part.Tair)))
             tape.append((now, piece, inside if part is record else None))
             now, out = forward(column, now, piece, seconds)
@@ -77,14 +89,12 @@ def vjp(
     def pull(slopes: Outputs) -> np.ndarray:
         by_values, by_state = jnp.zeros_like(padded), rest
         for head, piece, inside in reversed(tape):
-            slope = {name: np.zeros((engine.CHUNK_STEPS, size)) for name in names}
+            slope = {name: np.zeros((engine.CHUNK_STEPS, size)) for name in OUTPUTS}
             if inside is not None:
                 for name in names:
                     own = slopes[name][:, inside].T
                     slope[name][: len(own), :columns] = own
-            more, by_state = _pull(most, names)(
-                padded, head, where, piece, seconds, by_state, slope
-            )
+            more, by_state = _pull(most)(padded, head, where, piece, seconds, by_state, slope)
             by_values = by_values + more
         return np.asarray(by_values)[:columns]
 
@@ -92,9 +102,9 @@ def vjp(
 
 
 @functools.lru_cache(maxsize=8)
-def _pull(most: int, names: tuple[str, ...]) -> Any:
+def _pull(most: int) -> Any:
     """Pulls slopes back through one chunk."""
-    keep = engine.keep(names)
+    keep = engine.keep(OUTPUTS)
 
     def pull(
         values: Array,
@@ -112,4 +122,4 @@ def _pull(most: int, names: tuple[str, ...]) -> Any:
         by_values, before = back((by_state, slope))
         return by_values, before
 
-    return jax.jit(pull)
+    return jax.jit(pull, compiler_options=LIGHTLY)

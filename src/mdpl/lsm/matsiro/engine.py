@@ -16,12 +16,14 @@ from mdpl.lsm.matsiro.column import Step, march
 from mdpl.lsm.matsiro.constants import RHO_WATER, SOIL_THICKNESS, T_MELT
 from mdpl.lsm.matsiro.place import Column
 from mdpl.lsm.matsiro.state import Forcing, State, Unknowns
+from mdpl.xla import LIGHTLY
 
 CHUNK_STEPS = 1440
 """Steps compiled as one call: a month of half-hours; memory is flat in the record's length."""
 
-BATCHES = (8, 32, 64)
-"""Column counts that are compiled; others are padded up. 64 columns fit the second-level cache."""
+BATCH = 16
+"""Columns that run together; fewer are padded up. A batch searches until its last column has
+arrived, and its numbers stay in the first-level cache (docs/decisions/0010)."""
 
 _THICKNESS = np.asarray(SOIL_THICKNESS)[:, None]
 
@@ -125,7 +127,10 @@ def keep(names: tuple[str, ...]) -> Callable[[State, Step], dict[str, Array]]:
 @functools.lru_cache(maxsize=32)
 def compiled(most: int) -> Any:
     """One program for every choice of outputs: working out all takes less than compiling again."""
-    return jax.jit(functools.partial(march, most=most, keep=keep(tuple(OUTPUTS))))
+    return jax.jit(
+        functools.partial(march, most=most, keep=keep(tuple(OUTPUTS))),
+        compiler_options=LIGHTLY,
+    )
 
 
 def start_state(column: Column, temperature: np.ndarray, co2: np.ndarray) -> State:
@@ -173,17 +178,15 @@ def run(
         the last state, and outputs (column, time) or (column, layer, time), float64.
     """
     columns = column.porosity.shape[0]
-    size = next((b for b in BATCHES if columns <= b), BATCHES[-1])
-    if columns > size:
-        raise ValueError(f"at most {size} columns a call, found {columns}")
-    padded = functools.partial(_pad_columns, size=size)
-    column, now = jax.tree.map(padded, (column, state))
-    seconds = _pad_columns(np.broadcast_to(np.asarray(dt, dtype=float), (columns,)), size)
+    if columns > BATCH:
+        raise ValueError(f"at most {BATCH} columns a call, found {columns}")
+    column, now = jax.tree.map(_pad_columns, (column, state))
+    seconds = _pad_columns(np.broadcast_to(np.asarray(dt, dtype=float), (columns,)))
     march_chunk = compiled(most)
     steps = record.Tair.shape[0]
     kept: dict[str, list[np.ndarray]] = {name: [] for name in names}
     for first in range(0, steps, CHUNK_STEPS):
-        now, out = march_chunk(column, now, chunk(record, first, size), seconds)
+        now, out = march_chunk(column, now, chunk(record, first), seconds)
         for name in names:
             kept[name].append(np.asarray(out[name])[: steps - first, ..., :columns])
     last = jax.tree.map(lambda a: a[..., :columns], now)
@@ -195,24 +198,24 @@ def run(
     }
 
 
-def _pad_columns(array: Any, size: int) -> Any:
-    missing = size - array.shape[-1]
+def _pad_columns(array: Any) -> Any:
+    missing = BATCH - array.shape[-1]
     if missing == 0:
         return jnp.asarray(array)
     return jnp.concatenate([array, jnp.repeat(array[..., :1], missing, axis=-1)], axis=-1)
 
 
-def chunk(record: Forcing, first: int, size: int) -> Forcing:
-    """`CHUNK_STEPS` of a record from a step on, for ``size`` columns; padded at its end."""
-    piece = Forcing(*(_cut(a, first, size) for a in record))
+def chunk(record: Forcing, first: int) -> Forcing:
+    """`CHUNK_STEPS` of a record from a step on, for `BATCH` columns; padded at its end."""
+    piece = Forcing(*(_cut(a, first) for a in record))
     piece.valid[record.Tair.shape[0] - first :] = 0.0
     return piece
 
 
-def _cut(array: np.ndarray, first: int, size: int) -> np.ndarray:
+def _cut(array: np.ndarray, first: int) -> np.ndarray:
     piece = array[first : first + CHUNK_STEPS]
     columns = piece.shape[1]
-    out = np.empty((CHUNK_STEPS, size))
+    out = np.empty((CHUNK_STEPS, BATCH))
     out[: len(piece), :columns] = piece
     out[: len(piece), columns:] = piece[:, :1]
     if len(piece) < CHUNK_STEPS:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -11,17 +11,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import xarray as xr
-from jax import Array
 
 from mdpl.errors import ModelError
 from mdpl.lsm.matsiro import adjoint, engine
-from mdpl.lsm.matsiro.column import march
 from mdpl.lsm.matsiro.constants import RHO_WATER, SOIL_INTERFACE, SOIL_THICKNESS
 from mdpl.lsm.matsiro.forcing import prepare
 from mdpl.lsm.matsiro.mixture import Mixture, tower_of
 from mdpl.lsm.matsiro.parameters import PARAMETERS, RECOMMENDED
 from mdpl.lsm.matsiro.place import Place, SupplyOptions, build, place
-from mdpl.lsm.matsiro.state import Forcing, State
+from mdpl.lsm.matsiro.state import State
 from mdpl.lsm.matsiro.together import Together, first_year
 from mdpl.lsm.model import ParameterSpace
 from mdpl.sites.site import Site
@@ -97,8 +95,8 @@ class Matsiro:
                 self.simulate(first, values, names), self.simulate(second, theirs, names)
             )
         parts = []
-        for start in range(0, len(values), engine.BATCHES[-1]):
-            parts.append(self._batch(site, values[start : start + engine.BATCHES[-1]], names))
+        for start in range(0, len(values), engine.BATCH):
+            parts.append(self._batch(site, values[start : start + engine.BATCH], names))
         data = {name: np.concatenate([p[name] for p in parts]) for name in names}
         return self._dataset(data, site)
 
@@ -182,11 +180,9 @@ class Matsiro:
         """Columns of several places, side by side."""
         self.prepare([site for site, _ in kinds])
         done: dict[int, xr.Dataset] = {}
-        # A few columns cost nearly what one does; many towers are quickest all at once.
-        size = engine.BATCHES[0] if len(kinds) <= 2 * engine.BATCHES[0] else engine.BATCHES[-1]
         order = sorted(range(len(kinds)), key=lambda i: len(kinds[i][0].time))
-        for start in range(0, len(order), size):
-            group = order[start : start + size]
+        for start in range(0, len(order), engine.BATCH):
+            group = order[start : start + engine.BATCH]
             some = [kinds[i][0] for i in group]
             runs = self._side_by_side(some, np.stack([kinds[i][1] for i in group]), names)
             done.update(zip(group, runs, strict=True))
@@ -199,62 +195,20 @@ class Matsiro:
             mixture = self.mixtures.get(site.code)
             kinds += [site] if mixture is None else mixture.sites(site)
         todo = [s for s in kinds if _key(s) not in self._equilibria]
-        for first in range(0, len(todo), engine.BATCHES[-1]):
-            self._equilibrate(todo[first : first + engine.BATCHES[-1]])
-
-    def differentiable(
-        self, site: Site, outputs: Sequence[str] = ("Qle", "Qh"), steps: int | None = None
-    ) -> Callable[[Array], dict[str, Array]]:
-        """The run of one tower as a function JAX can differentiate.
-
-        Starts from the default equilibrium, without further spin-up, so that the gradient is
-        that of the record alone.
-
-        Args:
-            steps: run only the first steps of the record.
-
-        Returns:
-            a function from values (column, parameter) to outputs (time, column).
-        """
-        mixture = self.mixtures.get(site.code)
-        if mixture is not None:
-            return self._differentiable_mean(mixture, site, outputs, steps)
-        self.prepare([site])
-        where = self._place(site)
-        record = prepare(site, float(where.reference_height))
-        length = steps or len(site.time)
-        fold = site.steps_per_day
-        days = length // fold
-        record = Forcing(*(jnp.asarray(a[: days * fold].reshape(days, fold, 1)) for a in record))
-        state = self._equilibria[_key(site)].state
-        keep = engine.keep(self._names(outputs))
-        dt = jnp.asarray(float(site.step_seconds))
-
-        def run(values: Array) -> dict[str, Array]:
-            column = build(values, where)
-            columns = values.shape[0]
-            start = jax.tree.map(lambda a: jnp.repeat(a, columns, axis=-1), state)
-
-            @jax.checkpoint
-            def day(now: State, piece: Forcing) -> tuple[State, dict[str, Array]]:
-                return march(column, now, piece, dt, self.newton_steps, keep, remat=True)
-
-            _, out = jax.lax.scan(day, start, record)
-            return {k: v.reshape((days * fold, *v.shape[2:])) for k, v in out.items()}
-
-        return run
+        for first in range(0, len(todo), engine.BATCH):
+            self._equilibrate(todo[first : first + engine.BATCH])
 
     def vjp(
         self, site: Site, values: np.ndarray, outputs: Sequence[str] = ("Qle", "Qh")
     ) -> tuple[dict[str, np.ndarray], adjoint.Pullback]:
         """What `simulate` gives, and how slopes by it become slopes by the values.
 
-        Unlike `differentiable` it takes the year of spin-up along, holds a month in memory and
-        is compiled once for all towers.
+        The years of every member's own spin-up are gone through, too; memory holds a month, and
+        one program serves all towers.
 
         Args:
-            values: physical values, (member, parameter), at most 64 members.
-            outputs: without layers.
+            values: physical values, (member, parameter), at most `engine.BATCH` members.
+            outputs: of `adjoint.OUTPUTS`.
 
         Returns:
             outputs (member, time), and a function from a function's slope by every output,
@@ -293,19 +247,6 @@ class Matsiro:
             names,
             self.newton_steps,
         )
-
-    def _differentiable_mean(
-        self, mixture: Mixture, site: Site, outputs: Sequence[str], steps: int | None
-    ) -> Callable[[Array], dict[str, Array]]:
-        first, second = mixture.sites(site)
-        one = self.differentiable(first, outputs, steps)
-        other = self.differentiable(second, outputs, steps)
-
-        def run(values: Array) -> dict[str, Array]:
-            a, b = one(values), other(mixture.second_values(second, values))
-            return {k: (1.0 - mixture.share) * a[k] + mixture.share * b[k] for k in a}
-
-        return run
 
     def _values(self, site: Site, values: np.ndarray | None) -> np.ndarray:
         if values is None:
