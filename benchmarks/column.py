@@ -23,7 +23,7 @@ from mdpl.lsm.matsiro.state import Forcing, State
 from mdpl.sites.catalogue import open_sites
 
 STEPS = engine.CHUNK_STEPS
-SEASONS = {"summer": (9000, 285.0, 0.0), "under snow": (0, 268.0, 30.0)}
+SEASONS = {"summer": (9000, 285.0, 0.0), "under snow": (0, 268.0, 100.0)}
 """First step of FR-Hes's record, temperature of the start (K) and its snow (kg m-2)."""
 
 OUTPUTS = ("Qle", "Qh", "GPP", "SWE", "Unsolved")
@@ -72,7 +72,6 @@ def speed(number: int, season: str, steps: int, repeats: int) -> float:
 def run_all(number: int, season: str, steps: int) -> Callable[[], dict[str, np.ndarray]]:
     """A month of so many columns; the outputs of the last block."""
     column, state, record = columns(number, *SEASONS[season])
-    record = Forcing(*(np.asarray(a)[:, None] for a in record))
 
     def block(tree: Any, first: int) -> Any:
         return jax.tree.map(
