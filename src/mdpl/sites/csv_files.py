@@ -54,8 +54,11 @@ def header(path: Path) -> tuple[list[str], int, list[str]]:
     raise SiteError(f"{path.name}: expected a line of column names; the file has none")
 
 
-def read_columns(path: Path, names: Sequence[str], skip: int) -> pd.DataFrame:
+def read_columns(path: Path, names: Sequence[str], skip: int | list[int]) -> pd.DataFrame:
     """Columns as float64, NaN where missing; stamps stay text.
+
+    Args:
+        skip: lines before the names of the columns, or the numbers of lines to leave out.
 
     Raises:
         SiteError: no rows, rows that are too long or cut, or text where numbers belong.

@@ -54,6 +54,9 @@ class Mapping(BaseModel):
 
     site: Annotated[str, Field(pattern=r"^[A-Za-z0-9-]{2,20}$")]
     file: str = Field(description="the table, in the folder of the mapping")
+    below_names: Annotated[int, Field(ge=0, le=20)] = Field(
+        0, description="lines between the names of the columns and the data, such as units"
+    )
     time: str = Field(description="column of time stamps, local standard time")
     time_format: str = Field("%Y-%m-%d %H:%M:%S", description="as of strptime")
     stamp: Literal["start", "middle", "end"] = "start"
@@ -105,14 +108,15 @@ def read_mapped(path: Path) -> Record:
     for name in (mapping.time, *sorted(wanted)):
         if name not in names:
             raise SiteError(f"{path.name}: {table.name} has no column {name!r}")
-    numbers = read_columns(table, sorted(wanted), skip)
-    stamps = _stamps(table, mapping, skip)
+    lines = [*range(skip), *range(skip + 1, skip + 1 + mapping.below_names)]
+    numbers = read_columns(table, sorted(wanted), lines)
+    stamps = _stamps(table, mapping, lines)
     columns = {our: _column(path, our, c, numbers) for our, c in chosen.items()}
     return record_of(mapping.site, stamps, columns, (table, path), mapping.place)
 
 
-def _stamps(table: Path, mapping: Mapping, skip: int) -> np.ndarray:
-    text = pd.read_csv(table, skiprows=skip, usecols=[mapping.time], dtype=str)[mapping.time]
+def _stamps(table: Path, mapping: Mapping, lines: list[int]) -> np.ndarray:
+    text = pd.read_csv(table, skiprows=lines, usecols=[mapping.time], dtype=str)[mapping.time]
     stamps = parse_stamps(text, table, mapping.time, mapping.time_format)
     unique = np.unique(stamps)
     step = np.median(np.diff(unique).astype(np.int64)) if unique.size > 1 else 0.0
