@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from mdpl.errors import ModelError
 from mdpl.lsm.matsiro import adjoint, engine
 from mdpl.lsm.matsiro.mixture import Mixture
 from mdpl.lsm.matsiro.model import Matsiro
@@ -88,3 +89,12 @@ def test_slopes_of_the_column_are_those_of_differences(mixed):
     differences = (total[: len(unit)] - total[len(unit) :]) / 2e-6
     keep = np.array([name != "drainage" for name in PARAMETERS.names])
     np.testing.assert_allclose(slope[keep], differences[keep], rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("sets", "names", "said"),
+    [(engine.BATCH + 1, ("Qle",), f"found {engine.BATCH + 1} and"), (1, ("SWE",), "and SWE")],
+)
+def test_too_many_sets_and_other_outputs_are_refused(sets, names, said):
+    with pytest.raises(ModelError, match=said):
+        adjoint.vjp(np.zeros((sets, 2)), None, None, [], record(48, 0), 1800.0, names, 1)
