@@ -13,13 +13,13 @@ def kernels_of(body, start):
     """The compiled text of a loop over ``body``."""
 
     def loop(x):
-        return jax.lax.scan(lambda now, _: (body(now), now), x, None, length=100)
+        return jax.lax.scan(lambda now, _: (body(now), now), x, None, length=2000)
 
     return jax.jit(loop).lower(start).compile().as_text()
 
 
 def test_a_loop_of_small_arrays_is_one_function():
-    start = jnp.ones(16)
+    start = jnp.ones(64)  # above the size at which loops are small unasked
     assert "xla_cpu_small_call" in kernels_of(lambda x: jnp.sin(x) + jnp.exp(-x), start)
     square = jnp.ones((16, 16))
     assert "xla_cpu_small_call" not in kernels_of(lambda x: square @ jnp.sin(x), square)
