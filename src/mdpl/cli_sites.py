@@ -37,22 +37,19 @@ def check(
     remarks: Annotated[bool, typer.Option(help="print remarks too, not only in the files")] = False,
 ) -> None:
     """Look for flaws in tower records: a verdict a tower, with reasons."""
+    from mdpl.report.site_pages import examine_towers
     from mdpl.report.site_tables import write_tables
     from mdpl.sites.catalogue import find_towers
-    from mdpl.sites.checks.examine import examine_tower
 
     towers = find_towers(sites, site)
     examinations = []
     with progress().task("examining towers", len(towers)) as task:
-        for tower in towers:
-            task.note(tower.code)
-            found = examine_tower(tower)
-            if figures:
-                from mdpl.report.site_figures import draw_page
-
-                draw_page(found, out)
-            examinations.append(found.without_record())
+        for found in examine_towers(towers, out if figures else None):
+            task.note(found.code)
+            examinations.append(found)
             task.advance(1)
+    order = [tower.code for tower in towers]
+    examinations.sort(key=lambda found: order.index(found.code))
     written = write_tables(examinations, out)
     _out.print(_table(examinations))
     for found in examinations:
