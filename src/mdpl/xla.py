@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 _EXTRA = "--xla_backend_extra_options="
-_OPTIONS = ("xla_cpu_small_while_loop_byte_threshold=16000000", "xla_cpu_disable_loop_unrolling")
+_OPTIONS = ("xla_cpu_small_while_loop_byte_threshold=64000000", "xla_cpu_disable_loop_unrolling")
 
 LIGHTLY = {"xla_backend_optimization_level": 1}
 """Compiler options of large programs: as fast as by the default 3, compiled in less time."""

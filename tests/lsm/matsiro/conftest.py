@@ -172,7 +172,7 @@ def march(column, state, record, dt, most):
             ice_loss=made.vapour.soil_ice,
         )  # fmt: skip
 
-    return whole.march(column, state, record, dt, most, keep)
+    return whole.march(column, state, record, dt, most, keep)[:2]
 
 
 def run(column, state, record, dt=1800.0, most=12):

@@ -7,6 +7,7 @@ import pytest
 
 from mdpl.lsm.matsiro import canopy_water, energy, fluxes, setting, snow
 from mdpl.lsm.matsiro.constants import STEFAN_BOLTZMANN, T_MELT
+from mdpl.lsm.matsiro.search import System
 
 UNSOLVED = {"warm": 0.02, "cold": 0.02}
 """Share of surfaces the search may leave unsolved after 12 steps in light wind, any parameters."""
@@ -55,7 +56,7 @@ def melting(made):
     air = made.air()
     rough, around = surroundings(made, snowy(made), air)[1]
     column, guess = made.column(), made.guess(canopy=285, ground=270)
-    return rough, around, air, solve(column.leaf, rough, around, air, guess, 30)
+    return rough, around, air, solve(System(column.leaf, rough, around, air), guess, 30)
 
 
 def test_melting_snow_stays_at_melting_and_yields_the_surplus(made, melting):
@@ -73,7 +74,7 @@ def test_cold_snow_has_no_surplus(made):
     air = made.air(night=True)._replace(Tair=made.one(262), theta=made.one(262.3),
                                         Qair=made.one(1e-3), LWdown=made.one(200))  # fmt: skip
     rough, around = surroundings(made, snowy(made), air)[1]
-    found = solve(made.column().leaf, rough, around, air, made.guess(ground=270), 30)
+    found = solve(System(made.column().leaf, rough, around, air), made.guess(ground=270), 30)
     assert float(found.solution.ground[0]) < T_MELT - 1
     assert float(found.surplus[0]) == 0.0
 
@@ -83,8 +84,8 @@ def test_the_solution_solves_the_equations(made):
     air = made.air()
     rough, around = surroundings(made, made.state(), air)[0]
     leaf = made.column().leaf
-    found = solve(leaf, rough, around, air, made.guess(), 30)
-    again = solve(leaf, rough, around, air, found.solution, 30)
+    found = solve(System(leaf, rough, around, air), made.guess(), 30)
+    again = solve(System(leaf, rough, around, air), found.solution, 30)
     assert float(again.last_step[0]) < 1e-6
     open_ = fluxes.evaluate(leaf, rough, around, air, again.solution)[1]
     for name, left in zip(open_._fields, open_, strict=True):
@@ -96,12 +97,12 @@ def test_the_gradient_is_that_of_the_solution(made):
     air = made.air()
     rough, around = surroundings(made, made.state(), air)[0]
     leaf = made.column().leaf
-    start = solve(leaf, rough, around, air, made.guess(), 60).solution
+    start = solve(System(leaf, rough, around, air), made.guess(), 60).solution
 
     def latent(x):
         here = air._replace(Tair=air.Tair + x, theta=air.theta + x, LWdown=air.LWdown + 10 * x)
         bright = around._replace(shortwave_canopy=around.shortwave_canopy * (1 + x))
-        return solve(leaf, rough, bright, here, start, 60).latent[0]
+        return solve(System(leaf, rough, bright, here), start, 60).latent[0]
 
     slope = jax.grad(latent)(0.0)
     difference = (latent(1e-3) - latent(-1e-3)) / 2e-3

@@ -2,12 +2,16 @@
 
 from dataclasses import replace
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from mdpl.errors import ModelError
+from mdpl.lsm.matsiro import engine
+from mdpl.lsm.matsiro.forcing import prepare
 from mdpl.lsm.matsiro.model import Matsiro
 from mdpl.lsm.matsiro.parameters import PARAMETERS
+from mdpl.lsm.matsiro.place import build
 from mdpl.lsm.model import LandModel
 from mdpl.sites.catalogue import open_sites
 from mdpl.sites.virtual import draw_climates, virtual_forcing
@@ -58,6 +62,34 @@ def test_towers_side_by_side_run_as_if_alone(model, wet_summer):
         for name in ("Qle", "Qh", "SoilMoist"):
             np.testing.assert_allclose(together[name], alone[name], atol=1e-6)
         np.testing.assert_array_equal(together["time"].values, site.time)
+
+
+def test_more_towers_than_a_batch_are_not_mixed_up(model):
+    base = open_sites(None, ["FR-Hes"])[0]
+    climate = draw_climates(1, seed=3)[0]
+    count = engine.BATCH + 3
+    sites = [
+        virtual_forcing(base, f"V-{i:02d}", climate, first_day=100 + 5 * i, days=2 + i % 3)
+        for i in range(count)
+    ]
+    runs = model.simulate_each(sites, [None] * count, ("Qle",))
+    for i in (0, engine.BATCH, count - 1):
+        alone = model.simulate(sites[i], outputs=("Qle",)).isel(member=0)
+        np.testing.assert_allclose(runs[i]["Qle"], alone["Qle"], atol=1e-6)
+        np.testing.assert_array_equal(runs[i]["time"], sites[i].time)
+
+
+def test_the_loop_over_time_is_one_function(model, wet_summer):
+    """As kernels of its own a step would cost several times as much (decision 10)."""
+    where = model._place(wet_summer)
+    values = np.repeat(PARAMETERS.defaults(wet_summer.attributes)[None], engine.BATCH, axis=0)
+    column = build(jnp.asarray(values), where)
+    state = engine.start_state(column, np.full(engine.BATCH, 285.0), np.full(engine.BATCH, 40.0))
+    piece = engine.chunk(prepare(wet_summer, float(where.reference_height)), 0)
+    program = engine.compiled(model.newton_steps)
+    text = program.lower(column, state, piece, np.full(engine.BATCH, 1800.0)).compile().as_text()
+    main = text[text.index("\nENTRY ") :]
+    assert "xla_cpu_small_call" in text and " while(" not in main
 
 
 def test_values_outside_bounds_are_refused_by_name(model, wet_summer):

@@ -2,9 +2,9 @@
 
 Reverse mode over a year in one program is compiled anew for every length of record and holds too
 much. Here the record is run forward once and the state at the head of each chunk
-(`mdpl.lsm.matsiro.engine.CHUNK_STEPS`) is kept; then the chunks are pulled back from the last to
-the first, each recomputed from its head. One program serves every tower, and memory hardly grows
-with the record.
+(`mdpl.lsm.matsiro.engine.CHUNK_STEPS`) is kept; then, from the last chunk to the first, each is run
+again from its head, and its steps are pulled back one by one from their states. One program serves
+every tower, and memory hardly grows with the record.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -20,7 +21,7 @@ from jax import Array
 
 from mdpl.errors import ModelError
 from mdpl.lsm.matsiro import engine
-from mdpl.lsm.matsiro.column import march
+from mdpl.lsm.matsiro.column import advance
 from mdpl.lsm.matsiro.place import Place, build
 from mdpl.lsm.matsiro.state import Forcing, State
 from mdpl.xla import LIGHTLY
@@ -80,7 +81,7 @@ def vjp(
             piece = engine.chunk(part, first)
             inside = slice(first, min(first + engine.CHUNK_STEPS, len(part.Tair)))
             tape.append((now, piece, inside if part is record else None))
-            now, out = forward(column, now, piece, seconds)
+            now, out, _ = forward(column, now, piece, seconds)
             if part is record:
                 for name in names:
                     kept[name].append(np.asarray(out[name])[: inside.stop - first, :columns].T)
@@ -94,7 +95,8 @@ def vjp(
                 for name in names:
                     own = slopes[name][:, inside].T
                     slope[name][: len(own), :columns] = own
-            more, by_state = _pull(most)(padded, head, where, piece, seconds, by_state, slope)
+            states = forward(column, head, piece, seconds)[2]
+            more, by_state = _pull(most)(padded, where, states, piece, seconds, by_state, slope)
             by_values = by_values + more
         return np.asarray(by_values)[:columns]
 
@@ -103,23 +105,34 @@ def vjp(
 
 @functools.lru_cache(maxsize=8)
 def _pull(most: int) -> Any:
-    """Pulls slopes back through one chunk."""
+    """Pulls slopes back through one chunk, whose states are known."""
     keep = engine.keep(OUTPUTS)
 
     def pull(
         values: Array,
-        state: State,
         where: Place,
+        states: State,
         piece: Forcing,
         dt: Array,
         by_state: State,
         slope: dict[str, Array],
     ) -> tuple[Array, State]:
-        def run(v: Array, s: State) -> tuple[State, dict[str, Array]]:
-            return march(build(v, where), s, piece, dt, most, keep, remat=True)
+        column, to_values = eqx.filter_vjp(lambda v: build(v, where), values)
+        numbers, rest = eqx.partition(column, eqx.is_inexact_array)
 
-        _, back = jax.vjp(run, values, state)
-        by_values, before = back((by_state, slope))
-        return by_values, before
+        def back(by: tuple[Any, State], now: Any) -> tuple[tuple[Any, State], None]:
+            state, air, slope = now
+
+            def run(numbers: Any, state: State) -> tuple[State, dict[str, Array]]:
+                return advance(eqx.combine(numbers, rest), state, air, dt, most, keep)
+
+            by_numbers, before = jax.vjp(run, numbers, state)[1]((by[1], slope))
+            return (jax.tree.map(jnp.add, by[0], by_numbers), before), None
+
+        none = jax.tree.map(jnp.zeros_like, numbers)
+        (by_column, before), _ = jax.lax.scan(
+            back, (none, by_state), (states, piece, slope), reverse=True
+        )
+        return to_values(by_column)[0], before
 
     return jax.jit(pull, compiler_options=LIGHTLY)

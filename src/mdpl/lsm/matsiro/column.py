@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -28,9 +29,13 @@ from mdpl.lsm.matsiro.constants import (
     T_MELT,
 )
 from mdpl.lsm.matsiro.place import Column
+from mdpl.lsm.matsiro.search import System
 from mdpl.lsm.matsiro.state import Forcing, State, Surface, Unknowns
 
 _DZ = np.asarray(SOIL_THICKNESS)[:, None]
+
+TOGETHER = 4
+"""Columns whose surfaces are searched for together: as many as a vector register holds."""
 
 
 class Vapour(NamedTuple):
@@ -181,16 +186,61 @@ def _surfaces(
 ) -> tuple[Surface, Surface, Array]:
     """Both parts of the column, and the leaf area out of the snow as a mean over them."""
     canopy = setting.emerged(column, lai, jnp.zeros_like(area))
-    rough, around = setting.soil_side(column, state, air, roots, canopy, dt)
-    bare = energy.solve_surface(column.leaf, rough, around, air, state.soil_side, most)
     above = setting.emerged(column, lai, setting.snow_depth(state, area))
-
-    def lies() -> Surface:
-        rough, around = setting.snow_side(column, state, air, roots, above, area, dt)
-        return energy.solve_surface(column.leaf, rough, around, air, state.snow_side, most)
-
-    snowy = jax.lax.cond(jnp.any(area > 0), lies, lambda: bare)
+    rough, around = setting.soil_side(column, state, air, roots, canopy, dt)
+    snow_rough, snow_around = jax.lax.cond(
+        jnp.any(area > 0),
+        lambda: setting.snow_side(column, state, air, roots, above, area, dt),
+        lambda: (rough, around),
+    )
+    bare, snowy = _solve_both(
+        System(column.leaf, rough, around, air),
+        state.soil_side,
+        System(column.leaf, snow_rough, snow_around, air),
+        state.snow_side,
+        area,
+        most,
+    )
     return bare, snowy, (1.0 - area) * canopy.lai + area * above.lai
+
+
+def _solve_both(
+    soil_side: System,
+    soil_guess: Unknowns,
+    snow_side: System,
+    snow_guess: Unknowns,
+    area: Array,
+    most: int,
+) -> tuple[Surface, Surface]:
+    """The snow-free surface and, where snow lies, the snow-covered one.
+
+    A loop over both, a few columns at a time: the search is in the program once, and few columns
+    wait for their slowest.
+    """
+    columns = area.shape[0]
+    together = TOGETHER if columns % TOGETHER == 0 else columns
+
+    def split(a: Array, b: Array) -> Array:
+        pair = jnp.stack([jnp.broadcast_to(a, area.shape), jnp.broadcast_to(b, area.shape)])
+        return pair.reshape(-1, together)
+
+    def solve(_: None, side: tuple[System, Unknowns, Array]) -> tuple[None, Surface]:
+        system, guess, share = side
+        return None, jax.lax.cond(
+            jnp.any(share > 0),
+            lambda: energy.solve_surface(system, guess, most),
+            lambda: none,
+        )
+
+    none = jax.tree.map(
+        lambda x: jnp.zeros(together, x.dtype),
+        jax.eval_shape(partial(energy.solve_surface, most=most), soil_side, soil_guess),
+    )
+    sides = jax.tree.map(split, (soil_side, soil_guess), (snow_side, snow_guess))
+    _, both = jax.lax.scan(solve, None, (*sides, split(jnp.ones_like(area), area)))
+    both = jax.tree.map(lambda a: a.reshape(2, columns), both)
+    bare, snowy = (jax.tree.map(lambda a, i=i: a[i], both) for i in (0, 1))
+    return bare, snowy
 
 
 def _vapour(
@@ -258,30 +308,36 @@ def _next_guess(bare: Unknowns, snowy: Unknowns, area: Array) -> Unknowns:
     return Unknowns(*(jnp.where(area > 0, a, b) for a, b in zip(snowy, born, strict=True)))
 
 
+Kept = dict[str, Array]
+
+Keep = Callable[[State, Step], Kept]
+"""Picks what to return of every step."""
+
+
+def advance(
+    column: Column, state: State, air: Forcing, dt: Array, most: int, keep: Keep
+) -> tuple[State, Kept]:
+    """A step of a record and what is kept of it; padding (``valid`` 0) does not move the state."""
+    new, all_ = step(column, state, air, dt, most)
+    moving = air.valid > 0
+    return jax.tree.map(lambda a, b: jnp.where(moving, a, b), new, state), keep(new, all_)
+
+
 def march(
-    column: Column,
-    state: State,
-    record: Forcing,
-    dt: Array,
-    most: int,
-    keep: Callable[[State, Step], dict[str, Array]],
-    remat: bool = False,
-) -> tuple[State, dict[str, Array]]:
-    """Run a record; padding steps (``valid`` 0) leave the state as it is.
+    column: Column, state: State, record: Forcing, dt: Array, most: int, keep: Keep
+) -> tuple[State, Kept, State]:
+    """Run a record.
 
     Args:
         record: forcing with the time axis first.
-        keep: picks what to return of every step.
-        remat: recompute steps in reverse mode instead of storing them.
 
     Returns:
-        the last state and the kept outputs with the time axis first.
+        the last state; what was kept, and the states before every step, with the time axis first.
     """
 
-    def body(now: State, air: Forcing) -> tuple[State, dict[str, Array]]:
-        new, all_ = step(column, now, air, dt, most)
-        moving = air.valid > 0
-        held = jax.tree.map(lambda a, b: jnp.where(moving, a, b), new, now)
-        return held, keep(new, all_)
+    def body(now: State, air: Forcing) -> tuple[State, tuple[Kept, State]]:
+        new, kept = advance(column, now, air, dt, most, keep)
+        return new, (kept, now)
 
-    return jax.lax.scan(jax.checkpoint(body) if remat else body, state, record)
+    last, (kept, states) = jax.lax.scan(body, state, record)
+    return last, kept, states

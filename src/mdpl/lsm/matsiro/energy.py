@@ -5,22 +5,13 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
-from mdpl.lsm.matsiro import stomata
 from mdpl.lsm.matsiro.constants import L_VAP
-from mdpl.lsm.matsiro.fluxes import Fluxes, KeptLeaves, Setting, balances, evaluate
-from mdpl.lsm.matsiro.search import System, held, jacobian, kept_physical, newton_step, search
-from mdpl.lsm.matsiro.state import Forcing, Surface, Unknowns
-from mdpl.lsm.matsiro.turbulence import Roughness
+from mdpl.lsm.matsiro.fluxes import Fluxes, KeptLeaves, balances, evaluate
+from mdpl.lsm.matsiro.search import Search, System, held, kept_physical, newton_step, search
+from mdpl.lsm.matsiro.state import Surface, Unknowns
 
 
-def solve_surface(
-    leaf: stomata.Leaf,
-    rough: Roughness,
-    setting: Setting,
-    air: Forcing,
-    guess: Unknowns,
-    most: int,
-) -> Surface:
+def solve_surface(system: System, guess: Unknowns, most: int) -> Surface:
     """Solve both energy balances with stomata and stability by Newton's method.
 
     The search for the solution carries no derivative; one more Newton step with the Jacobian
@@ -32,29 +23,20 @@ def solve_surface(
         guess: the last step's solution.
         most: Newton steps at most.
     """
-    system = System(leaf, rough, setting, air)
     fixed, guess = jax.lax.stop_gradient((system, guess))
     found = search(fixed, guess, most)
-    return _finish(system, fixed, found.at, KeptLeaves(found.moving, found.leaves))
+    return _finish(system, found)
 
 
-def _finish(system: System, fixed: System, at: Unknowns, kept: KeptLeaves) -> Surface:
-    """Update every flux linearly along the last step, so that the balance closes exactly.
-
-    Args:
-        fixed: ``system`` without derivatives.
-        kept: the columns that the search left unsolved.
-    """
-    setting, air = system.setting, system.air
-    unsolved = kept.where
-    slopes, rows = jacobian(fixed, at, kept)
-    fluxes, off = evaluate(*system, at, kept)
-    step = newton_step(setting, at, *held(rows, off, unsolved))
+def _finish(system: System, found: Search) -> Surface:
+    """Update every flux linearly along the last step, so that the balance closes exactly."""
+    setting, air, at = system.setting, system.air, found.at
+    unsolved = found.moving
+    fluxes, off = evaluate(*system, at, KeptLeaves(unsolved, found.leaves))
+    step = newton_step(setting, at, *held(found.slopes.rows, off, unsolved))
+    slopes = list(zip(found.slopes.fluxes, step.change, strict=True))
     f = Fluxes(
-        *(
-            value + sum(slope[i] * d for slope, d in zip(slopes, step.change, strict=True))
-            for i, value in enumerate(fluxes)
-        )
+        *(value + sum(slope[i] * d for slope, d in slopes) for i, value in enumerate(fluxes))
     )
     # What the leaves' store cannot give is taken from the roots, with the same energy;
     # dew on dry leaves wets them instead of flowing into the roots.

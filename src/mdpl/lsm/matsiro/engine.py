@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import functools
+import os
+import threading
 from collections.abc import Callable, Sequence
-from typing import Any
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -12,7 +15,7 @@ import numpy as np
 from jax import Array
 
 from mdpl.lsm.matsiro import snow
-from mdpl.lsm.matsiro.column import Step, march
+from mdpl.lsm.matsiro.column import Keep, Step, march
 from mdpl.lsm.matsiro.constants import RHO_WATER, SOIL_THICKNESS, T_MELT
 from mdpl.lsm.matsiro.place import Column
 from mdpl.lsm.matsiro.state import Forcing, State, Unknowns
@@ -22,8 +25,14 @@ CHUNK_STEPS = 1440
 """Steps compiled as one call: a month of half-hours; memory is flat in the record's length."""
 
 BATCH = 16
-"""Columns that run together; fewer are padded up. A batch searches until its last column has
-arrived, and its numbers stay in the first-level cache (docs/decisions/0010)."""
+"""Columns that run together; fewer are padded up. Their numbers stay in the first-level cache
+(docs/decisions/0010)."""
+
+A = TypeVar("A")
+B = TypeVar("B")
+
+_dispatch = threading.Lock()
+"""Held while a chunk is handed over, so that threads that begin together compile once."""
 
 _THICKNESS = np.asarray(SOIL_THICKNESS)[:, None]
 
@@ -119,8 +128,8 @@ OUTPUTS: dict[str, tuple[str, str, Callable[[State, Step], Array]]] = {
 """name -> unit, long name, how it is read off a step."""
 
 
-def keep(names: tuple[str, ...]) -> Callable[[State, Step], dict[str, Array]]:
-    """What `march` should return of every step."""
+def keep(names: tuple[str, ...]) -> Keep:
+    """Keeps outputs by name."""
     return lambda state, all_: {name: OUTPUTS[name][2](state, all_) for name in names}
 
 
@@ -131,6 +140,17 @@ def compiled(most: int) -> Any:
         functools.partial(march, most=most, keep=keep(tuple(OUTPUTS))),
         compiler_options=LIGHTLY,
     )
+
+
+def blocks(items: Sequence[A]) -> list[list[A]]:
+    """The items in groups that fit a batch."""
+    return [list(items[first : first + BATCH]) for first in range(0, len(items), BATCH)]
+
+
+def in_threads(work: Callable[[A], B], items: Sequence[A]) -> list[B]:
+    """Results in order, as many at a time as there are cores; one run of a batch keeps one busy."""
+    with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
+        return list(pool.map(work, items))
 
 
 def start_state(column: Column, temperature: np.ndarray, co2: np.ndarray) -> State:
@@ -186,7 +206,9 @@ def run(
     steps = record.Tair.shape[0]
     kept: dict[str, list[np.ndarray]] = {name: [] for name in names}
     for first in range(0, steps, CHUNK_STEPS):
-        now, out = march_chunk(column, now, chunk(record, first), seconds)
+        piece = chunk(record, first)
+        with _dispatch:
+            now, out, _ = march_chunk(column, now, piece, seconds)
         for name in names:
             kept[name].append(np.asarray(out[name])[: steps - first, ..., :columns])
     last = jax.tree.map(lambda a: a[..., :columns], now)

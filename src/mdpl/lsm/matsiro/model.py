@@ -180,11 +180,13 @@ class Matsiro:
         """Columns of several places, side by side."""
         self.prepare([site for site, _ in kinds])
         done: dict[int, xr.Dataset] = {}
-        order = sorted(range(len(kinds)), key=lambda i: len(kinds[i][0].time))
-        for start in range(0, len(order), engine.BATCH):
-            group = order[start : start + engine.BATCH]
-            some = [kinds[i][0] for i in group]
-            runs = self._side_by_side(some, np.stack([kinds[i][1] for i in group]), names)
+        groups = engine.blocks(sorted(range(len(kinds)), key=lambda i: len(kinds[i][0].time)))
+
+        def run(group: list[int]) -> list[xr.Dataset]:
+            values = np.stack([kinds[i][1] for i in group])
+            return self._side_by_side([kinds[i][0] for i in group], values, names)
+
+        for group, runs in zip(groups, engine.in_threads(run, groups), strict=True):
             done.update(zip(group, runs, strict=True))
         return [done[i] for i in range(len(kinds))]
 
@@ -195,8 +197,8 @@ class Matsiro:
             mixture = self.mixtures.get(site.code)
             kinds += [site] if mixture is None else mixture.sites(site)
         todo = [s for s in kinds if _key(s) not in self._equilibria]
-        for first in range(0, len(todo), engine.BATCH):
-            self._equilibrate(todo[first : first + engine.BATCH])
+        for found in engine.in_threads(self._equilibrate, engine.blocks(todo)):
+            self._equilibria.update(found)
 
     def vjp(
         self, site: Site, values: np.ndarray, outputs: Sequence[str] = ("Qle", "Qh")
@@ -300,7 +302,7 @@ class Matsiro:
             runs.append(self._dataset(own, site).isel(member=0))
         return runs
 
-    def _equilibrate(self, sites: Sequence[Site]) -> None:
+    def _equilibrate(self, sites: Sequence[Site]) -> dict[tuple, Spinup]:
         values = np.stack([PARAMETERS.defaults(s.attributes) for s in sites])
         together = Together(sites, values, [self._place(s) for s in sites])
         warm = np.array([float(s.forcing["Tair"].mean()) for s in sites])
@@ -322,7 +324,7 @@ class Matsiro:
                     settled[i] = now
             if all(found.settled for found in settled.values()):
                 break
-        self._equilibria.update({_key(site): settled[i] for i, site in enumerate(sites)})
+        return {_key(site): settled[i] for i, site in enumerate(sites)}
 
     def _place(self, site: Site) -> Place:
         return place(site.attributes, self.supply.get(tower_of(site.code)))

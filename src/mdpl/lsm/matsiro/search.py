@@ -13,9 +13,9 @@ from mdpl.lsm.matsiro.fluxes import Fluxes, KeptLeaves, Mismatch, Setting, evalu
 from mdpl.lsm.matsiro.state import Forcing, Unknowns
 from mdpl.lsm.matsiro.turbulence import STABILITY_RANGE, Roughness
 
-CLOSE_KELVIN, CLOSE_PASCAL, CLOSE_ZETA = 0.001, 0.01, 0.00025
-"""A Newton step shorter than this (in zeta: than this share of 1 + |zeta|) ends the search; the
-last, exact step takes what is left."""
+CLOSE_KELVIN, CLOSE_PASCAL, CLOSE_ZETA = 1e-4, 1e-3, 2.5e-5
+"""A Newton step shorter than this (in zeta: than this share of 1 + |zeta|) ends the search where
+it began; it is left to the last, exact step."""
 
 LONGEST = 8.0
 """K a temperature may move in one step of the search."""
@@ -58,10 +58,18 @@ class System(NamedTuple):
     air: Forcing
 
 
+class Slopes(NamedTuple):
+    """Derivatives by each unknown."""
+
+    fluxes: list[Fluxes]
+    rows: list[Mismatch]
+
+
 class Search(NamedTuple):
     """Where the search stands."""
 
     at: Unknowns
+    slopes: Slopes  # there, once the search has ended
     last: Unknowns  # the last move
     share: Array  # of a full step that a column takes
     low: Array  # zeta between these solves the equations
@@ -96,8 +104,10 @@ def search(system: System, guess: Unknowns, most: int) -> Search:
     at = kept_physical(system, guess)
     one = jnp.ones_like(at.ground)
     low, high = STABILITY_RANGE
+    shapes = jax.eval_shape(lambda x: _slopes(system, x, KeptLeaves(one > 0, x.canopy)), at)
     start = Search(
         at=at,
+        slopes=jax.tree.map(lambda a: jnp.zeros(a.shape, a.dtype), shapes),
         last=jax.tree.map(jnp.zeros_like, at),
         share=one,
         low=low * one,
@@ -113,12 +123,10 @@ def search(system: System, guess: Unknowns, most: int) -> Search:
     )
 
 
-def jacobian(
-    system: System, at: Unknowns, kept: KeptLeaves | None = None
-) -> tuple[list[Fluxes], list[Mismatch]]:
-    """Derivatives of `mdpl.lsm.matsiro.fluxes.evaluate` by each unknown."""
+def _slopes(system: System, at: Unknowns, kept: KeptLeaves) -> Slopes:
+    """Derivatives of `mdpl.lsm.matsiro.fluxes.evaluate`."""
     derivatives = newton.columns(lambda x: evaluate(*system, x, kept), at)
-    return [d[0] for d in derivatives], [d[1] for d in derivatives]
+    return Slopes([d[0] for d in derivatives], [d[1] for d in derivatives])
 
 
 def newton_step(setting: Setting, at: Unknowns, jacobian: list[Mismatch], off: Mismatch) -> Step:
@@ -175,11 +183,12 @@ def kept_physical(system: System, x: Unknowns) -> Unknowns:
 
 
 def _advance(system: System, now: Search, most: int) -> Search:
-    """One step of the search; columns that are there stay."""
+    """One step of the search; columns that are there stay, and in the last step all do."""
     at, over = now.at, now.steps >= most
-    kept = KeptLeaves(over, now.leaves)
+    kept = KeptLeaves(over & now.moving, now.leaves)
     _, off = evaluate(*system, at, kept)
-    _, slopes = jacobian(system, at, kept)
+    found = _slopes(system, at, kept)
+    slopes = list(found.rows)
     passed = jax.tree.map(
         lambda a, b: jnp.where(now.steps < most + PASSES, a, b), _relaxed(at, slopes, off), at
     )
@@ -193,12 +202,15 @@ def _advance(system: System, now: Search, most: int) -> Search:
     )
     ahead = _newton(system, now, step)
     new = jax.tree.map(lambda a, b: jnp.where(over, a, b), settled, ahead.at)
-    new = jax.tree.map(lambda a, b: jnp.where(now.moving, a, b), new, at)
+    moving = now.moving & (over | ahead.moving)
+    goes = moving & (now.steps + 1 < most + PASSES + SETTLING)
+    new = jax.tree.map(lambda a, b: jnp.where(goes, a, b), new, at)
     return ahead._replace(
         at=new,
+        slopes=found,
         last=jax.tree.map(jnp.subtract, new, at),
         leaves=jnp.where(over, now.leaves, new.canopy),
-        moving=now.moving & (over | ahead.moving),
+        moving=moving,
         steps=now.steps + 1,
     )
 
