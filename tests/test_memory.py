@@ -1,8 +1,45 @@
-"""Giving memory back keeps programs unless told otherwise."""
+"""Memory is kept within a stage, given back after it, and programs stay unless told otherwise."""
+
+import os
+import resource
+import subprocess
+import sys
 
 import jax
+import pytest
 
 from mdpl.memory import give_back
+
+REPEATED = """
+import resource, mdpl
+from mdpl.memory import give_back
+faults = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+resident = lambda: int(open("/proc/self/statm").read().split()[1])
+b"x" * 64_000_000
+before = faults()
+for _ in range(10):
+    b"x" * 64_000_000
+print(faults() - before)
+before = resident()
+give_back()
+print(before - resident())
+"""
+"""Ten arrays of 64 MB, one after the other; pages they cost, and pages then given back."""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only the C library of Linux is told")
+def test_large_arrays_use_the_same_pages_again_until_they_are_given_back():
+    pages = 64_000_000 // resource.getpagesize()
+    made = []
+    for mine in ({}, {"MALLOC_MMAP_THRESHOLD_": "1000000"}):
+        done = subprocess.run(
+            [sys.executable, "-c", REPEATED],
+            env={**os.environ, **mine}, capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        made.append([int(line) for line in done.stdout.split()])
+    assert made[0][0] < pages
+    assert made[0][1] > 0.9 * pages
+    assert made[1][0] > 9 * pages  # a user's own settings stand
 
 
 def test_programs_are_forgotten_only_on_demand():
