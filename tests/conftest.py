@@ -1,5 +1,6 @@
 """Programs compiled by one test serve the others, and the next time; gradients in two ways."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -16,8 +17,15 @@ from mdpl.progress import SilentProgress
 sys.path.insert(0, str(Path(__file__).parent))  # for toy_bucket, small_run, interruption
 import small_run
 
+# Processes that tests start take these over.
+os.environ.setdefault(
+    "JAX_COMPILATION_CACHE_DIR", str(Path(__file__).parents[1] / ".pytest_cache" / "jax")
+)
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.3")
+jax.config.update("jax_compilation_cache_dir", os.environ["JAX_COMPILATION_CACHE_DIR"])
 jax.config.update(
-    "jax_compilation_cache_dir", str(Path(__file__).parents[1] / ".pytest_cache" / "jax")
+    "jax_persistent_cache_min_compile_time_secs",
+    float(os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"]),
 )
 
 

@@ -13,19 +13,11 @@ import threading
 from collections import Counter
 from pathlib import Path
 
-import jax
-
-jax.config.update(
-    "jax_compilation_cache_dir",
-    os.environ.get("JAX_COMPILATION_CACHE_DIR")
-    or str(Path(__file__).parents[1] / ".pytest_cache" / "jax"),
-)
-
-from mdpl import pipeline  # noqa: E402
-from mdpl.config import load  # noqa: E402
-from mdpl.errors import MdplError  # noqa: E402
-from mdpl.lsm.matsiro.model import Matsiro  # noqa: E402
-from mdpl.progress import SilentProgress  # noqa: E402
+from mdpl import pipeline
+from mdpl.config import load
+from mdpl.errors import MdplError
+from mdpl.lsm.matsiro.model import Matsiro
+from mdpl.progress import SilentProgress
 
 
 class Watched(SilentProgress):

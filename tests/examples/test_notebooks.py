@@ -33,10 +33,8 @@ def test_they_run(path, tmp_path):
     for name in ("nbclient", "ipykernel"):
         if find_spec(name) is None:
             pytest.skip(f"needs {name}: pip install -e '.[dev]'")
-    cache = ROOT / ".pytest_cache/jax"
     environment = {
         **os.environ,
-        "JAX_COMPILATION_CACHE_DIR": str(cache),
         "IPYTHONDIR": str(tmp_path / "ipython"),
         "TMPDIR": str(tmp_path),
     }
