@@ -28,8 +28,8 @@ BATCH = 16
 """Columns that run together; fewer are padded up. Their numbers stay in the first-level cache
 (docs/decisions/0010)."""
 
-A = TypeVar("A")
-B = TypeVar("B")
+_Item = TypeVar("_Item")
+_Made = TypeVar("_Made")
 
 _dispatch = threading.Lock()
 """Held while a chunk is handed over, so that threads that begin together compile once."""
@@ -142,15 +142,20 @@ def compiled(most: int) -> Any:
     )
 
 
-def blocks(items: Sequence[A]) -> list[list[A]]:
+def blocks(items: Sequence[_Item]) -> list[list[_Item]]:
     """The items in groups that fit a batch."""
     return [list(items[first : first + BATCH]) for first in range(0, len(items), BATCH)]
 
 
-def in_threads(work: Callable[[A], B], items: Sequence[A]) -> list[B]:
+def in_threads(work: Callable[[_Item], _Made], items: Sequence[_Item]) -> list[_Made]:
     """Results in order, as many at a time as there are cores; one run of a batch keeps one busy."""
-    with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
+    if len(items) < 2:
+        return [work(item) for item in items]
+    pool = ThreadPoolExecutor(max_workers=os.cpu_count())
+    try:
         return list(pool.map(work, items))
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def start_state(column: Column, temperature: np.ndarray, co2: np.ndarray) -> State:
