@@ -48,8 +48,6 @@ def check(
             task.note(found.code)
             examinations.append(found)
             task.advance(1)
-    order = [tower.code for tower in towers]
-    examinations.sort(key=lambda found: order.index(found.code))
     written = write_tables(examinations, out)
     _out.print(_table(examinations))
     for found in examinations:

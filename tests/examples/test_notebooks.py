@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -30,9 +29,6 @@ def test_they_are_kept_without_output(path):
 @pytest.mark.slow
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
 def test_they_run(path, tmp_path):
-    for name in ("nbclient", "ipykernel"):
-        if find_spec(name) is None:
-            pytest.skip(f"needs {name}: pip install -e '.[dev]'")
     environment = {
         **os.environ,
         "IPYTHONDIR": str(tmp_path / "ipython"),

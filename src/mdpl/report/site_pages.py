@@ -6,7 +6,8 @@ import multiprocessing
 import os
 import signal
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import ProcessPoolExecutor
+from itertools import repeat
 from pathlib import Path
 
 from mdpl.report.site_figures import draw_page
@@ -15,7 +16,7 @@ from mdpl.sites.checks.examine import Examination, examine_tower
 
 
 def examine_towers(towers: Sequence[Tower], pages: Path | None) -> Iterator[Examination]:
-    """Examine towers in processes of their own; each as soon as it is done, in any order.
+    """Examine towers in processes of their own, in their order.
 
     Args:
         pages: folder for a page a tower; None draws none.
@@ -33,12 +34,7 @@ def examine_towers(towers: Sequence[Tower], pages: Path | None) -> Iterator[Exam
     # Forked processes would inherit locks that threads of this one hold.
     fresh = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(cores, fresh, initializer=_leave_interrupts) as pool:
-        try:
-            for done in as_completed([pool.submit(_examine, t, pages) for t in towers]):
-                yield done.result()
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
+        yield from pool.map(_examine, towers, repeat(pages))
 
 
 def _examine(tower: Tower, pages: Path | None) -> Examination:
