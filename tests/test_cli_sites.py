@@ -82,3 +82,20 @@ def test_mistakes_end_in_one_message(tmp_path):
         assert answer.returncode == 1 and answer.stderr.count("error:") == 1
         assert "Traceback" not in answer.stderr
     assert not list(tmp_path.iterdir())
+
+
+def test_an_interrupted_check_says_what_is_left(monkeypatch, tmp_path):
+    from typer.testing import CliRunner
+
+    from mdpl.cli_sites import app
+    from mdpl.report import site_pages
+
+    def cut(towers, pages):
+        raise KeyboardInterrupt
+        yield
+
+    monkeypatch.setattr(site_pages, "examine_towers", cut)
+    answer = CliRunner().invoke(app, ["check", "--out", str(tmp_path / "out")])
+    assert answer.exit_code == 130
+    assert "interrupted" in answer.output and "tables" in answer.output
+    assert not list(tmp_path.rglob("*.csv"))

@@ -43,7 +43,8 @@ def check(
 
     towers = find_towers(sites, site)
     examinations = []
-    with progress().task("examining towers", len(towers)) as task:
+    left = "pages drawn so far are kept, tables are only written at the end"
+    with resumable(left), progress().task("examining towers", len(towers)) as task:
         for found in examine_towers(towers, out if figures else None):
             task.note(found.code)
             examinations.append(found)

@@ -28,12 +28,12 @@ def complain(text: str) -> None:
 
 
 @contextmanager
-def resumable() -> Iterator[None]:
-    """Tell a user who interrupts (exit code 130) that nothing is lost."""
+def resumable(left: str = "the same command goes on from here") -> Iterator[None]:
+    """Tell a user who interrupts (exit code 130) what is left."""
     try:
         yield
     except KeyboardInterrupt:
-        complain("interrupted; the same command goes on from here")
+        complain(f"interrupted; {left}")
         raise typer.Exit(130) from None
 
 
