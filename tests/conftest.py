@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from mdpl import pipeline
-from mdpl.experiments import virtual_study
 from mdpl.lsm.matsiro import adjoint
 from mdpl.lsm.matsiro.parameters import PARAMETERS
 from mdpl.progress import SilentProgress
@@ -32,16 +31,16 @@ jax.config.update(
 @pytest.fixture(scope="session")
 def small_config(tmp_path_factory):
     """A run of seconds; see small_run.py."""
-    folder = tmp_path_factory.mktemp("study")
-    virtual_study.make(folder, small_run.STUDY, SilentProgress())
-    return small_run.config_of(folder / "towers")
+    folder = tmp_path_factory.mktemp("study") / "towers"
+    small_run.make_towers(folder)
+    return small_run.config_of(folder)
 
 
 @pytest.fixture(scope="session")
 def small_whole(small_config, tmp_path_factory):
-    """The folder of that run, uninterrupted; to be copied, not changed."""
+    """The folder of that run, uninterrupted, before its report; to be copied, not changed."""
     folder = tmp_path_factory.mktemp("whole") / "run"
-    pipeline.run(small_config, folder, SilentProgress())
+    pipeline.run(small_config, folder, SilentProgress(), report=False)
     return folder
 
 

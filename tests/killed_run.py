@@ -16,7 +16,7 @@ from pathlib import Path
 from mdpl import pipeline
 from mdpl.config import load
 from mdpl.errors import MdplError
-from mdpl.lsm.matsiro.model import Matsiro
+from mdpl.lsm.opening import open_model
 from mdpl.progress import SilentProgress
 
 
@@ -50,7 +50,9 @@ def main():
     stage, at = (point[0], int(point[1])) if point else ("", 0)
     watched = Watched(stage, at)
     os.replace, os.fsync = watched.before(os.replace), watched.before(os.fsync)
-    simulate = Matsiro.simulate
+    told = load(Path(config))
+    model = type(open_model(told.model))
+    simulate = model.simulate
 
     def noted(self, site, values=None, outputs=None):
         if values is not None and len(values) > 1:
@@ -58,9 +60,9 @@ def main():
                 file.write(f"{watched.now} {site.code} {len(values)}\n")
         return simulate(self, site, values, outputs)
 
-    Matsiro.simulate = noted
+    model.simulate = noted
     try:
-        pipeline.run(load(Path(config)), Path(folder), watched)
+        pipeline.run(told, Path(folder), watched, report=False)
     except MdplError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)

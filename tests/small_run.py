@@ -1,20 +1,41 @@
 """The least run there is: three virtual towers, 24 days, tiny networks, one round."""
 
+from pathlib import Path
+
+import numpy as np
+
+import small_model
 from mdpl.config import Config, EnsembleConfig, RefineConfig, SitesConfig, dump
 from mdpl.config_learning import DayBlockConfig, GeneratorConfig
-from mdpl.config_model import MatsiroConfig
+from mdpl.config_model import PythonConfig
 from mdpl.experiments import virtual_study
 from mdpl.runs import RunFolder, claim
+from mdpl.sites.catalogue import open_sites
+from mdpl.sites.plumber2_writing import write_pair
+from mdpl.sites.virtual import draw_climates, observe, virtual_forcing
 
 STUDY = virtual_study.Study(trained=2, unseen=1, days=24, seed=3)
 QUICK = {"steps": 8, "days_per_batch": 10, "checkpoint_every": 100}
+MODEL = PythonConfig(file=Path(small_model.__file__))
 
 
-def config_of(towers):
+def make_towers(folder):
+    """Write the towers, observed with the small land model's fluxes."""
+    folder.mkdir()
+    bases = open_sites(None)
+    units = np.random.default_rng(STUDY.seed).uniform(0.2, 0.8, (len(STUDY.codes), 3))
+    climates = draw_climates(len(STUDY.codes), seed=STUDY.seed)
+    for i, code in enumerate(STUDY.codes):
+        site = virtual_forcing(bases[i % len(bases)], code, climates[i], 150, STUDY.days)
+        truth = small_model.model.simulate(site, small_model.SPACE.from_unit(units[i])[None])
+        write_pair(observe(site, truth.isel(member=0), noise_seed=i), folder)
+
+
+def config_of(towers, model=MODEL):
     """The configuration of a run at the virtual towers of a folder."""
     return Config(
         sites=SitesConfig(folder=towers, held_out=STUDY.held_out),
-        model=MatsiroConfig(default_cycles=1, member_cycles=0),
+        model=model,
         ensemble=EnsembleConfig(members=8),
         surrogate=DayBlockConfig(hidden=6, width=8, tower=4, **QUICK),
         generator=GeneratorConfig(evaluate_every=4, **QUICK),

@@ -120,7 +120,7 @@ def killed_everywhere(config, folder, stages, seed):
 @pytest.mark.slow
 def test_killed_by_the_system_and_taken_up(stored, small_whole, tmp_path):
     folder = shutil.copytree(small_whole, tmp_path / "run")
-    again = ["refine", "evaluate", "report"]
+    again = ["refine", "evaluate"]
     open_run(folder).reopen(again)
     costs = open_run(folder).read_json("timings.json")
     open_run(folder).write(
@@ -176,7 +176,7 @@ def fill_up(monkeypatch, config, folder, at):
     with monkeypatch.context() as patch:
         full_disk(patch, at)
         with pytest.raises(RunError, match="disk is full"):
-            pipeline.run(config, folder, SilentProgress())
+            pipeline.run(config, folder, SilentProgress(), report=False)
 
 
 @pytest.mark.slow
@@ -184,17 +184,7 @@ def test_a_full_disk_is_told_and_nothing_is_lost(small_config, small_whole, tmp_
     for at in (60, 150, 200):
         fill_up(monkeypatch, small_config, tmp_path / "run", at)
     pipeline.run(small_config, tmp_path / "run", SilentProgress(), report=False)
-    same(tmp_path / "run", small_whole_without_report(small_whole, tmp_path))
-
-
-def small_whole_without_report(whole, place):
-    """The uninterrupted run as it stood before its report."""
-    other = shutil.copytree(whole, place / "whole")
-    folder = open_run(other)
-    costs = folder.read_json("timings.json")
-    costs.pop("report")
-    folder.write("timings.json", json.dumps(costs))
-    return other
+    same(tmp_path / "run", small_whole)
 
 
 @pytest.mark.full
@@ -203,7 +193,7 @@ def test_a_full_disk_anywhere(small_config, small_whole, tmp_path, monkeypatch, 
     rng = random.Random(seed)
     for _ in range(4):
         fill_up(monkeypatch, small_config, tmp_path / "run", rng.randint(1, 110))
-    pipeline.run(small_config, tmp_path / "run", SilentProgress())
+    pipeline.run(small_config, tmp_path / "run", SilentProgress(), report=False)
     same(tmp_path / "run", small_whole)
 
 
@@ -233,7 +223,7 @@ def damage(folder, names, rng):
         rng.choice((flip, cut_short))(folder / name, rng)
     state = open_run(folder).path / "stages.json"
     if "stages.json" not in names:
-        open_run(folder).reopen(["surrogate", "calibrate", "refine", "evaluate", "report"])
+        open_run(folder).reopen(["surrogate", "calibrate", "refine", "evaluate"])
     assert state.exists()
 
 
@@ -241,7 +231,7 @@ def damage(folder, names, rng):
 def test_damaged_files_are_made_again(small_config, small_whole, tmp_path):
     folder = shutil.copytree(small_whole, tmp_path / "run")
     damage(folder, DAMAGED[:5], random.Random(0))
-    pipeline.run(small_config, folder, SilentProgress())
+    pipeline.run(small_config, folder, SilentProgress(), report=False)
     results_equal(folder, small_whole)
 
 
@@ -258,7 +248,7 @@ def results_equal(folder, whole):
 def test_any_damage_is_made_again(small_config, small_whole, tmp_path, name, seed):
     folder = shutil.copytree(small_whole, tmp_path / "run")
     damage(folder, [name], random.Random(seed))
-    pipeline.run(small_config, folder, SilentProgress())
+    pipeline.run(small_config, folder, SilentProgress(), report=False)
     results_equal(folder, small_whole)
 
 
@@ -279,7 +269,7 @@ def test_a_clock_that_jumps_backwards_changes_nothing(
 @pytest.mark.slow
 def test_of_two_runs_at_once_one_is_refused(stored, small_whole, tmp_path):
     folder = shutil.copytree(small_whole, tmp_path / "run")
-    open_run(folder).reopen(["evaluate", "report"])
+    open_run(folder).reopen(["evaluate"])
     (folder / ".lock").write_text("")
     first = start(stored, folder)
     while (folder / ".lock").read_text() != str(first.pid):

@@ -8,22 +8,29 @@ import xarray as xr
 from interruption import Cut
 from mdpl import pipeline
 from mdpl.check import examine
+from mdpl.config_model import MatsiroConfig
 from mdpl.ensemble.store import EnsembleStore
 from mdpl.errors import ConfigError, RunError
+from mdpl.experiments import virtual_study
 from mdpl.job import open_job
 from mdpl.progress import SilentProgress
 from mdpl.rounds import learnt_units
-from small_run import STUDY
+from small_run import STUDY, config_of
 
 
 @pytest.fixture(scope="module")
-def config(small_config):
-    return small_config
+def config(tmp_path_factory):
+    """The small run with the built-in column, short spin-up."""
+    folder = tmp_path_factory.mktemp("column")
+    virtual_study.make(folder, STUDY, SilentProgress())
+    return config_of(folder / "towers", MatsiroConfig(default_cycles=1, member_cycles=0))
 
 
 @pytest.fixture(scope="module")
-def whole(small_whole):
-    return small_whole
+def whole(config, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("whole") / "run"
+    pipeline.run(config, folder, SilentProgress())
+    return folder
 
 
 def test_a_run_leaves_what_was_promised(whole, config):
@@ -68,7 +75,7 @@ def test_rounds_say_what_was_promised_and_what_came_of_it(whole):
 
 
 @pytest.mark.slow
-def test_cut_in_every_stage_and_taken_up_equals_uncut(whole, config, tmp_path):
+def test_cut_in_every_stage_and_taken_up_equals_uncut(small_whole, small_config, tmp_path):
     folder = tmp_path / "run"
     for piece in (
         "default runs",
@@ -79,17 +86,16 @@ def test_cut_in_every_stage_and_taken_up_equals_uncut(whole, config, tmp_path):
     ):
         progress = Cut(piece)
         with pytest.raises(KeyboardInterrupt):
-            pipeline.run(config, folder, progress)
+            pipeline.run(small_config, folder, progress)
         assert progress.fell
-    pipeline.run(config, folder, SilentProgress())
+    pipeline.run(small_config, folder, SilentProgress(), report=False)
     for name in ("parameters.csv", "scores.csv", "promised.csv", "surrogate/fidelity.csv"):
-        assert (folder / name).read_text() == (whole / name).read_text(), name
-    made = [
-        pd.read_json(f / "timings.json").T[["lsm_runs", "models_trained"]] for f in (folder, whole)
-    ]
+        assert (folder / name).read_text() == (small_whole / name).read_text(), name
+    both = folder, small_whole
+    made = [pd.read_json(f / "timings.json").T[["lsm_runs", "models_trained"]] for f in both]
     pd.testing.assert_frame_equal(*made)
     for code in set(STUDY.codes) - set(STUDY.held_out):
-        a, b = (EnsembleStore(f / "ensemble.zarr").site(code) for f in (folder, whole))
+        a, b = (EnsembleStore(f / "ensemble.zarr").site(code) for f in both)
         np.testing.assert_array_equal(a.read("Qle", a.usable), b.read("Qle", b.usable))
 
 

@@ -14,6 +14,7 @@ from mdpl.ensemble.store import DONE, PENDING, EnsembleStore
 from mdpl.errors import RunError
 from mdpl.job import open_job
 from mdpl.keys import keys_of
+from mdpl.progress import SilentProgress
 from mdpl.resuming import check, take_up
 from mdpl.runs import open_run
 
@@ -30,9 +31,16 @@ class Said:
         self.lines.append(text)
 
 
+@pytest.fixture(scope="module")
+def reported(small_whole, tmp_path_factory):
+    folder = shutil.copytree(small_whole, tmp_path_factory.mktemp("reported") / "run")
+    pipeline.run_stage("report", folder, SilentProgress())
+    return folder
+
+
 @pytest.fixture
-def folder(small_whole, tmp_path):
-    return shutil.copytree(small_whole, tmp_path / "run")
+def folder(reported, tmp_path):
+    return shutil.copytree(reported, tmp_path / "run")
 
 
 def changed(config, section, **values):

@@ -201,7 +201,8 @@ def load_dataset(path: Path) -> xr.Dataset:
     if not _is_sound(path):
         raise DamageError(_damage(path, "its checksum differs"))
     try:
-        with NETCDF, xr.open_dataset(path, engine="netcdf4") as dataset:
+        times = xr.coders.CFDatetimeCoder(use_cftime=False)  # raises where dates are absurd
+        with NETCDF, xr.open_dataset(path, engine="netcdf4", decode_times=times) as dataset:
             return dataset.load()
     except (OSError, ValueError, RuntimeError, KeyError, TypeError) as error:
         raise DamageError(_damage(path, str(error))) from error

@@ -8,8 +8,6 @@ import gc
 import os
 import sys
 
-import jax
-
 _TRIM_THRESHOLD, _MMAP_MAX, _ARENA_MAX = -1, -4, -8  # numbers of malloc.h
 _MOST = 2**31 - 1
 
@@ -38,8 +36,8 @@ def give_back(*, programs: bool = False) -> None:
     Args:
         programs: forget compiled programs too; whoever needs them again compiles them again.
     """
-    if programs:
-        jax.clear_caches()
+    if programs and "jax" in sys.modules:
+        sys.modules["jax"].clear_caches()
     gc.collect()
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL("libc.so.6").malloc_trim(0)

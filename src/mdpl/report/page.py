@@ -229,7 +229,7 @@ def _picture(contents: Contents, plot: Plot, pdf: bool = False) -> Picture:
     stem = contents.folder / "figures" / plot.name
     if pdf:
         plot.figure.savefig(stem.with_suffix(".pdf"), metadata={"CreationDate": None})
-        plot.figure.set_layout_engine("none")  # keeps the layout just found: half the time
+        plot.figure.set_layout_engine(None)  # keeps the layout just found
     buffer = io.BytesIO()
     if plot.raster:
         kind, suffix = "image/png", ".png"
