@@ -13,7 +13,7 @@ from mdpl.lsm.matsiro import adjoint
 from mdpl.lsm.matsiro.parameters import PARAMETERS
 from mdpl.progress import SilentProgress
 
-sys.path.insert(0, str(Path(__file__).parent))  # for toy_bucket, small_run, interruption
+sys.path.insert(0, str(Path(__file__).parent))  # for toy_bucket, small_run, command
 import small_run
 
 # Processes that tests start take these over.

@@ -12,6 +12,7 @@ import pytest
 import xarray as xr
 import yaml
 
+from command import mdpl
 from mdpl import __version__
 from mdpl.config import Config, load
 from mdpl.sites.catalogue import open_sites
@@ -19,12 +20,13 @@ from mdpl.sites.plumber2_writing import write_pair
 from mdpl.sites.virtual import draw_climates, observe, virtual_forcing
 
 
-def mdpl(*arguments, **environment):
+def process(*arguments, **environment):
+    """A command in a process of its own."""
     return subprocess.run(
         [sys.executable, "-c", "from mdpl.cli import main; main()", *map(str, arguments)],
         capture_output=True,
         text=True,
-        env={**os.environ, "COLUMNS": "200", **environment},
+        env={**os.environ, **environment},
         timeout=300,
     )
 
@@ -57,8 +59,13 @@ def refused(answer, *words):
 
 
 def test_version_and_help():
-    assert mdpl("--version").stdout.strip() == f"mdpl {__version__}"
+    assert process("--version").stdout.strip() == f"mdpl {__version__}"
     assert "simulate" in mdpl("--help").stdout
+
+
+def test_nothing_is_computed_before_a_command_is_understood():
+    code = "from mdpl.cli import app; import sys; assert 'jax' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_init_writes_what_check_accepts(towers, tmp_path):
@@ -197,7 +204,7 @@ def test_missing_configuration_and_run_folders(tmp_path, config):
 
 
 def test_a_traceback_is_there_for_developers(tmp_path):
-    answer = mdpl("check", tmp_path / "no.yaml", MDPL_DEBUG="1")
+    answer = process("check", tmp_path / "no.yaml", MDPL_DEBUG="1")
     assert "Traceback" in answer.stderr
     assert answer.returncode == 1
 

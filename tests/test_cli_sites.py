@@ -1,26 +1,14 @@
 """``mdpl sites``: what a user sees, and the files left behind."""
 
 import json
-import os
-import subprocess
-import sys
 
 import netCDF4
 import numpy as np
 import pandas as pd
 import pytest
 
+from command import mdpl
 from mdpl.sites.catalogue import EMBEDDED
-
-
-def mdpl(*arguments):
-    return subprocess.run(
-        [sys.executable, "-c", "from mdpl.cli import main; main()", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "COLUMNS": "120"},
-        timeout=300,
-    )
 
 
 @pytest.fixture

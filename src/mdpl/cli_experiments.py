@@ -136,16 +136,7 @@ def single_task(
 
 
 @app.command()
-def transfer(
-    folder: RunFolderArgument,
-    prior: Annotated[
-        list[float] | None,
-        typer.Option(
-            min=0,
-            help="weight of the prior to try beside the run's own; repeatable; default 1",
-        ),
-    ] = None,
-) -> None:
+def transfer(folder: RunFolderArgument) -> None:
     """Leave each tower out, within its PFT and across all, and give it parameters (E4).
 
     Given again, it goes on where it stopped.
@@ -153,14 +144,14 @@ def transfer(
     from mdpl.experiments import transfer as experiment
 
     with resumable():
-        opened, priors = experiment.prepare(folder), tuple(prior or experiment.WEIGHTS)
-        say(experiment.plan(opened, priors).words())
+        opened = experiment.prepare(folder)
+        say(experiment.plan(opened).words())
         for line in experiment.warnings(experiment.foresee(opened)):
             say(line)
         shown = progress()
-        for line in experiment.summary(experiment.run(opened, shown, priors)):
+        for line in experiment.summary(experiment.run(opened, shown)):
             say(line)
-        for line in experiment.pulls(opened):
+        for line in experiment.shares(opened):
             say(line)
         _report(folder, shown)
 

@@ -108,11 +108,12 @@ def surrogate_config(stored: dict[str, Any]) -> DayBlockConfig | SequenceConfig:
 class GeneratorConfig(_Learning):
     """The parameter generator g_z and how it is trained."""
 
-    kind: Literal["attributes", "forcing", "pft", "free"] = Field(
+    kind: Literal["attributes", "forcing", "pft", "common", "free"] = Field(
         "attributes",
         description="'attributes': a network from attributes to parameters; 'forcing': from "
         "attributes and the course of the weather; 'pft': one shift of the defaults a "
-        "land-cover class; 'free': one a tower (upper bound of what the surrogate allows)",
+        "land-cover class; 'common': one for all; 'free': one a tower (upper bound of what the "
+        "surrogate allows)",
     )
     ensemble: int = Field(
         1, ge=1, description="generators trained from different seeds; their mean is the answer"

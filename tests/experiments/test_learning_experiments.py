@@ -24,19 +24,18 @@ from mdpl.experiments import (
     flux_choice,
     single_task,
     transfer,
-    transfer_prior,
+    transfer_share,
     unseen_sets,
     untargeted,
     virtual_study,
 )
 from mdpl.experiments.learning import open_experiment
 from mdpl.files import load_dataset, save_dataset
-from mdpl.job import by_tower, read_parameters
+from mdpl.job import read_parameters
 from mdpl.progress import SilentProgress
 from mdpl.runs import open_run
 from mdpl.surrogate.store import load_surrogate
 
-PRIORS = (1.0,)
 STUDY = virtual_study.Study(trained=3, unseen=0, days=24, seed=3)
 FIRST, SECOND, LAST = STUDY.codes
 QUICK = {"steps": 6, "days_per_batch": 10, "checkpoint_every": 2}
@@ -113,8 +112,8 @@ def transferred(run, single):
     experiment = transfer.prepare(run)
     lessons = transfer.lessons(experiment)
     assert [one.site.code for one in lessons if one.scope == "class"] == [FIRST, LAST]
-    said = transfer.plan(experiment, PRIORS).left()
-    transfer.run(experiment, SilentProgress(), PRIORS)
+    said = transfer.plan(experiment).left()
+    transfer.run(experiment, SilentProgress())
     # The runs at the first parameters are there: the experiment before made them.
     assert cost(run, "transfer") == said == (2 * len(lessons), len(lessons))
     return experiment
@@ -272,7 +271,7 @@ def test_the_tower_left_out_does_not_tell_its_own_parameters(run, transferred, t
     observed["Qle"] = 3.0 * observed["Qle"] + 50.0
     save_dataset(observed, path)
     again = transfer.prepare(spoilt)
-    transfer.run(again, SilentProgress(), PRIORS)
+    transfer.run(again, SilentProgress())
     for one in transfer.lessons(again):
         before, after = (e.parameters(one.label).read_text() for e in (transferred, again))
         taught = FIRST in {s.code for s in one.teachers}
@@ -281,40 +280,41 @@ def test_the_tower_left_out_does_not_tell_its_own_parameters(run, transferred, t
     assert warned[0] == warned[1]
 
 
-def test_the_weight_of_a_tower_is_that_which_promises_most_at_the_others(transferred):
-    table = pd.read_csv(transferred.place / "prior.csv")
-    assert set(table["weight"]) == {transferred.job.config.generator.prior_weight, *PRIORS}
+def test_the_way_of_a_tower_is_that_which_promises_most_at_the_others(transferred):
+    table = pd.read_csv(transferred.place / "shares.csv")
     across = table[table["scope"] == "across"]
+    assert set(across["kind"]) == {"attributes", "common"}
+    assert set(table.loc[table["scope"] == "class", "kind"]) == {"attributes"}
+    assert set(table["share"]) == set(transfer_share.SHARES)
     for row in across.to_dict("records"):
-        others = across[(across["weight"] == row["weight"]) & (across["site"] != row["site"])]
+        others = across[(across["share"] == row["share"]) & (across["kind"] == row["kind"])]
+        others = others[others["site"] != row["site"]]
         assert row["elsewhere"] == pytest.approx(others["promised"].mean())
-    best = across.loc[across.groupby("site")["elsewhere"].idxmin()]
-    assert best["chosen"].all() and across["chosen"].sum() == across["site"].nunique()
-    given = pd.concat(
-        read_parameters(
-            transferred.parameters(
-                transfer.label(transferred, one, float(best.set_index("site")["weight"][code]))
-            )
-        )
-        for one in transfer.lessons(transferred)
-        if one.scope == "across"
-        for code in [one.site.code]
-    )
-    for code, own in by_tower(given).items():
-        told = load_dataset(transferred.simulation("across", code)).attrs["parameters"]
-        assert told == own.to_json()
+    best = across.loc[across.groupby("site")["elsewhere"].idxmin()].set_index("site")
+    assert across["chosen"].sum() == len(best)
+    for one in (one for one in transfer.lessons(transferred) if one.scope == "across"):
+        code = one.site.code
+        way = best.loc[code]
+        path = transferred.parameters(transfer.label(transferred, one, way["kind"]))
+        learnt = read_parameters(path).set_index("parameter")
+        space = transferred.job.space
+        default, there = (space.to_unit(learnt[c].to_numpy()) for c in ("default", "value"))
+        told = json.loads(load_dataset(transferred.simulation("across", code)).attrs["parameters"])
+        here = space.to_unit(np.array([told[name] for name in learnt.index]))
+        np.testing.assert_allclose(here, default + way["share"] * (there - default), atol=1e-6)
 
 
-def test_a_towers_own_promise_does_not_choose_its_weight():
+def test_a_towers_own_promise_does_not_choose_its_way():
+    near, far = transfer_share.Way("common", 0.5), transfer_share.Way("attributes", 1.0)
     promised = {
-        "A": {0.1: 0.2, 1.0: 0.9},
-        "B": {0.1: 1.4, 1.0: 0.8},
-        "C": {0.1: 1.3, 1.0: 0.9},
+        "A": {far: 0.2, near: 0.9},
+        "B": {far: 1.4, near: 0.8},
+        "C": {far: 1.3, near: 0.9},
     }
-    table = transfer_prior.choose(promised, 0.1)
-    assert transfer_prior.chosen_weights(table) == {"A": 1.0, "B": 0.1, "C": 0.1}
-    alone = transfer_prior.choose({"A": {0.1: 0.2, 1.0: 0.1}}, 0.1)
-    assert transfer_prior.chosen_weights(alone) == {"A": 0.1}
+    table = transfer_share.choose(promised, far)
+    assert transfer_share.chosen_ways(table) == {"A": near, "B": far, "C": far}
+    alone = transfer_share.choose({"A": {far: 0.2, near: 0.1}}, far)
+    assert transfer_share.chosen_ways(alone) == {"A": far}
 
 
 def test_a_tower_beyond_the_others_is_foreseen(transferred):
@@ -426,11 +426,11 @@ def test_commands_speak_and_the_page_shows_what_was_made(
             answer = CliRunner().invoke(app, ["experiment", *command])
             assert answer.exit_code == 0, answer.output
             assert words in answer.output
-    answer = CliRunner().invoke(app, ["experiment", "transfer", str(run), "--prior", "1"])
+    answer = CliRunner().invoke(app, ["experiment", "transfer", str(run)])
     assert answer.exit_code == 0, answer.output
     assert "will train 0 models and make 0 land-model runs" in answer.output
     assert "share kept" in answer.output
-    assert "across: weight of the prior" in answer.output
+    assert "across: taken of what was learnt" in answer.output
     text = (run / "report.html").read_text()
     for name in ("single-task", "transfer", "untargeted", "seeds"):
         assert f'id="{name}"' in text and f'href="#{name}"' in text

@@ -24,7 +24,7 @@ ATTRIBUTES = [
     for i in range(4)
 ]
 CODES = ["A", "B", "C", "D"]
-KINDS = ["attributes", "forcing", "pft", "free"]
+KINDS = ["attributes", "forcing", "pft", "common", "free"]
 
 
 def known(attributes: dict, warmth: float = 0.0) -> Known:
@@ -151,6 +151,12 @@ def test_one_shift_a_class_knows_the_class_alone():
     moved, default = stirred(generator(kind="pft")), np.full(3, 0.5)
     a, b, c, d = (moved.parameters("X", tower, default) for tower in TOWERS)
     assert (a == c).all() and (b == d).all() and (a != b).any()
+
+
+def test_one_shift_for_all_is_the_same_everywhere():
+    moved, default = stirred(generator(kind="common")), np.full(3, 0.5)
+    found = [moved.parameters("X", tower, default) for tower in TOWERS]
+    assert (found[0] != default).all() and all((one == found[0]).all() for one in found)
 
 
 def test_the_weather_counts_only_where_it_is_asked_for():

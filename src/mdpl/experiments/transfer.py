@@ -9,8 +9,8 @@ The surrogate is the run's first one and is not trained again: it has learnt fro
 model at this tower, which need its weather, and from no observation. (A surrogate of a later
 round has seen runs about parameters learnt from the tower's observations, so those are not used.)
 
-How strongly each holds to the defaults is found out on the other towers (`transfer_prior`,
-``prior.csv``).
+Which generator, and how much of what it learnt, is found out on the other towers
+(`transfer_share`, ``shares.csv``).
 
 What the attributes say is said before anything is trained (``warnings.csv``): a tower is *outside*
 if an attribute lies farther than `MARGIN` standard deviations beyond the range of the towers
@@ -31,7 +31,7 @@ import pandas as pd
 
 from mdpl.errors import ConfigError
 from mdpl.evaluation import scores as scoring
-from mdpl.experiments import transfer_prior
+from mdpl.experiments import transfer_share
 from mdpl.experiments.learning import (
     COST,
     Experiment,
@@ -43,7 +43,7 @@ from mdpl.experiments.learning import (
     simulate_first,
     working,
 )
-from mdpl.experiments.transfer_prior import WEIGHTS
+from mdpl.experiments.transfer_share import COMMON, SHARES, Way
 from mdpl.files import read_table
 from mdpl.generator.known import describe
 from mdpl.generator.network import fit_encoder
@@ -113,28 +113,23 @@ def lessons(experiment: Experiment) -> list[Lesson]:
     return made
 
 
-def weights_of(experiment: Experiment, more: Sequence[float]) -> list[float]:
-    """Weights of the prior that are tried: the run's own and others.
-
-    Raises:
-        ConfigError: one is below zero.
-    """
-    if any(weight < 0 for weight in more):
-        raise ConfigError(f"weights of the prior: expected none below 0, found {min(more):g}")
-    return sorted({experiment.job.config.generator.prior_weight, *map(float, more)})
+def kinds_of(experiment: Experiment, one: Lesson) -> list[str]:
+    """Kinds of generator a lesson is given to: the run's own; across PFTs one shift for all too."""
+    own = experiment.job.config.generator.kind
+    return [own, COMMON] if one.scope == "across" and own != COMMON else [own]
 
 
-def label(experiment: Experiment, one: Lesson, weight: float) -> str:
-    """Name of a lesson with a weight of the prior."""
-    usual = weight == experiment.job.config.generator.prior_weight
-    return one.label if usual else f"{one.label}/prior-{weight:g}"
+def label(experiment: Experiment, one: Lesson, kind: str) -> str:
+    """Name of a lesson with a kind of generator."""
+    usual = kind == experiment.job.config.generator.kind
+    return one.label if usual else f"{one.label}/{kind}"
 
 
-def plan(experiment: Experiment, priors: Sequence[float] = WEIGHTS) -> Plan:
-    """A generator a lesson and weight of the prior, and the land model at the tower left out."""
+def plan(experiment: Experiment) -> Plan:
+    """A generator a lesson and kind, and the land model at the tower left out."""
     every = lessons(experiment)
     number = experiment.job.config.generator.ensemble
-    names = [label(experiment, o, w) for o in every for w in weights_of(experiment, priors)]
+    names = [label(experiment, o, k) for o in every for k in kinds_of(experiment, o)]
     return Plan(
         {experiment.parameters(name): number for name in names},
         [
@@ -193,13 +188,8 @@ def warnings(foreseen: pd.DataFrame) -> list[str]:
     ]
 
 
-def run(
-    experiment: Experiment, progress: Progress, priors: Sequence[float] = WEIGHTS
-) -> pd.DataFrame:
+def run(experiment: Experiment, progress: Progress) -> pd.DataFrame:
     """Do what is not done.
-
-    Args:
-        priors: weights of the prior to be tried beside the run's own (`transfer_prior`).
 
     Returns:
         the rows of ``by_pft.csv``.
@@ -216,10 +206,10 @@ def run(
                 continue
             progress.stage(f"transfer: {scope}")
             with place.timed(scope, COST) as counts:
-                given, tried = _give(experiment, chosen, surrogate, priors, progress, counts)
+                given, tried = _give(experiment, chosen, surrogate, progress, counts)
                 tables.append(tried.assign(scope=scope))
                 simulate(experiment, scope, given, progress, counts)
-        place.write("prior.csv", pd.concat(tables, ignore_index=True).to_csv(index=False))
+        place.write("shares.csv", pd.concat(tables, ignore_index=True).to_csv(index=False))
         progress.stage("transfer: own parameters and scores")
         with place.timed(OWN, COST) as counts:
             simulate_first(experiment, job.training, progress, counts)
@@ -231,40 +221,39 @@ def _give(
     experiment: Experiment,
     chosen: Sequence[Lesson],
     surrogate: Surrogate,
-    priors: Sequence[float],
     progress: Progress,
     counts: dict[str, int],
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Parameters of the towers left out, and the weights of the prior that were tried."""
+    """Parameters of the towers left out, and the ways that were tried."""
     job, seen = experiment.job, tensors(experiment.job, experiment.run)
-    usual = job.config.generator.prior_weight
-    given: dict[tuple[str, float], pd.DataFrame] = {}
-    promised: dict[str, dict[float, float]] = {}
+    given: dict[str, dict[Way, pd.DataFrame]] = {}
+    promised = {}
     for one in chosen:
-        for weight in weights_of(experiment, priors):
-            config = job.config.generator.model_copy(update={"prior_weight": weight})
+        code = one.site.code
+        ways = given.setdefault(code, {})
+        for kind in kinds_of(experiment, one):
             found = learn(
                 experiment,
-                label(experiment, one, weight),
+                label(experiment, one, kind),
                 surrogate,
                 one.teachers,
                 [one.site],
-                config,
+                job.config.generator.model_copy(update={"kind": kind}),
                 progress,
                 counts,
             )
-            code = one.site.code
-            given[code, weight] = found
-            told = transfer_prior.promise(experiment, surrogate, one.site, seen[code], found)
-            promised.setdefault(code, {})[weight] = told
-    table = transfer_prior.choose(promised, usual)
-    taken = transfer_prior.chosen_weights(table)
-    return pd.concat([given[code, weight] for code, weight in taken.items()]), table
+            ways |= {Way(kind, s): transfer_share.part_of(job, found, s) for s in SHARES}
+        tables = list(ways.values())
+        told = transfer_share.promises(experiment, surrogate, one.site, seen[code], tables)
+        promised[code] = dict(zip(ways, told, strict=True))
+    table = transfer_share.choose(promised, Way(job.config.generator.kind, 1.0))
+    taken = transfer_share.chosen_ways(table)
+    return pd.concat([given[code][way] for code, way in taken.items()]), table
 
 
-def pulls(experiment: Experiment) -> Sequence[str]:
-    """Which weights of the prior were taken, a line a scope."""
-    return transfer_prior.words(read_table(experiment.place / "prior.csv"))
+def shares(experiment: Experiment) -> Sequence[str]:
+    """Which generators, and how much of what they learnt, a line a scope."""
+    return transfer_share.words(read_table(experiment.place / "shares.csv"))
 
 
 def _judge(experiment: Experiment, foreseen: pd.DataFrame) -> pd.DataFrame:

@@ -40,7 +40,7 @@ class Encoder(eqx.Module):
     Attributes:
         mean, sd: of the attributes, shape (attribute,).
         seasons: mean and spread of the forcing's summary, shape (2, variable).
-        names: the numeric attributes used; empty for one set a tower or a class.
+        names: the numeric attributes used; empty for one shift a tower, a class, or for all.
         codes: the training towers. For free parameters the tower's identity is the feature.
         kind: as in `GeneratorConfig`.
     """
@@ -55,7 +55,9 @@ class Encoder(eqx.Module):
     @property
     def size(self) -> int:
         """Features that are not the forcing's summary."""
-        return len(self.codes) if self.kind == "free" else len(self.names) + len(LAND_COVERS)
+        if self.kind in ("free", "common"):
+            return len(self.codes) if self.kind == "free" else 1
+        return len(self.names) + len(LAND_COVERS)
 
     def __call__(self, code: str, known: Known) -> np.ndarray:
         """Features of one tower, shape (feature,), float32; the forcing's summary last.
@@ -70,6 +72,8 @@ class Encoder(eqx.Module):
                     f"({', '.join(self.codes)}); use a generator of kind 'attributes'"
                 )
             return np.eye(len(self.codes), dtype=np.float32)[self.codes.index(code)]
+        if self.kind == "common":
+            return np.ones(1, dtype=np.float32)
         features = _standard(_raw(known.attributes, self.names), self.mean, self.sd)
         if self.kind != "forcing":
             return features
@@ -89,7 +93,7 @@ class Layers(eqx.Module):
     dense: tuple[eqx.nn.Linear, ...]
 
     def __init__(self, config: GeneratorConfig, encoder: Encoder, outputs: int, *, key: Array):
-        plain = encoder.kind in ("free", "pft")
+        plain = encoder.kind in ("free", "pft", "common")
         key, own = jax.random.split(key)
         inputs, self.season = encoder.size, None
         if encoder.kind == "forcing":
