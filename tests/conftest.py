@@ -28,6 +28,21 @@ jax.config.update(
 )
 
 
+SHARING = {
+    "small": ("test_faults.py", "test_fuzz.py", "test_pipeline.py", "test_resuming.py"),
+    "exports": ("test_alma.py", "test_callmip.py", "test_daily_run.py"),
+}
+"""Files whose tests use the same run; one process makes it for all of them."""
+
+
+def pytest_collection_modifyitems(items):
+    """With ``--dist loadgroup``, a file or those that share a run go to one process."""
+    groups = {name: group for group, names in SHARING.items() for name in names}
+    for item in items:
+        group = groups.get(item.path.name, str(item.path))
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
 @pytest.fixture(scope="session")
 def small_config(tmp_path_factory):
     """A run of seconds; see small_run.py."""

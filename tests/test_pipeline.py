@@ -1,5 +1,7 @@
 """The main job on small virtual towers: whole, cut at every stage, and refused."""
 
+import shutil
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -15,6 +17,7 @@ from mdpl.experiments import virtual_study
 from mdpl.job import open_job
 from mdpl.progress import SilentProgress
 from mdpl.rounds import learnt_units
+from mdpl.runs import open_run
 from small_run import STUDY, config_of
 
 
@@ -29,7 +32,9 @@ def config(tmp_path_factory):
 @pytest.fixture(scope="module")
 def whole(config, tmp_path_factory):
     folder = tmp_path_factory.mktemp("whole") / "run"
-    pipeline.run(config, folder, SilentProgress())
+    pipeline.run(config, folder, SilentProgress(), report=False)
+    assert not (folder / "report.html").exists()
+    pipeline.run_stage("report", folder, SilentProgress())
     return folder
 
 
@@ -99,12 +104,12 @@ def test_cut_in_every_stage_and_taken_up_equals_uncut(small_whole, small_config,
         np.testing.assert_array_equal(a.read("Qle", a.usable), b.read("Qle", b.usable))
 
 
-def test_a_stage_alone_needs_those_before_it(whole, config, tmp_path):
-    (whole / "report.html").unlink()
-    pipeline.run_stage("report", whole, SilentProgress())
-    assert (whole / "report.html").is_file()
-    folder = tmp_path / "run"
+def test_a_stage_alone_needs_those_before_it(small_whole, tmp_path):
     with pytest.raises(RunError, match="not a run folder"):
+        pipeline.run_stage("evaluate", tmp_path / "run", SilentProgress())
+    folder = shutil.copytree(small_whole, tmp_path / "copy")
+    open_run(folder).reopen(["refine", "evaluate"])
+    with pytest.raises(RunError, match=r"stage 'evaluate' needs 'refine'.*mdpl refine"):
         pipeline.run_stage("evaluate", folder, SilentProgress())
 
 

@@ -123,7 +123,7 @@ class GeneratorConfig(_Learning):
     steps: int = Field(400, ge=1, description="training steps (updates of the weights)")
     sites_per_batch: int = Field(16, ge=1, description="towers in one batch (fewer if there are)")
     days_per_batch: int = Field(
-        180, ge=1, description="days of the stretch drawn for the loss of one step"
+        60, ge=1, description="days of the stretch drawn for the loss of one step"
     )
     prior_width: float = Field(
         0.5, gt=0, description="standard deviation of the prior around the default, unit cube"
