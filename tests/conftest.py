@@ -60,6 +60,19 @@ def small_whole(small_config, tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def compiled_anew():
+    """Grows by one for every program that took its time to compile and was not in the cache."""
+    found = []
+
+    def noted(event, **_):
+        if event == "/jax/compilation_cache/cache_misses":
+            found.append(event)
+
+    jax.monitoring.register_event_listener(noted)
+    return found
+
+
+@pytest.fixture(scope="session")
 def two_gradients():
     """Slopes of mean outputs by every parameter in the unit cube: reverse mode, differences.
 

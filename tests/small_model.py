@@ -22,7 +22,10 @@ def fluxes(site, values):
     wet = water / (water + 5.0)
     energy = (1 - values["albedo"]) * site.forcing["SWdown"].values - 20.0
     latent = values["uptake"] * np.maximum(energy, 0) * (0.3 + 0.7 * wet)
-    return {"Qle": latent, "Qh": energy - latent}
+    carbon = 0.05 * latent
+    return {"Qle": latent, "Qh": energy - latent, "GPP": carbon, "NEE": 2.0 - carbon}
 
 
-model = CallableModel("small", SPACE, fluxes, batch=64)
+HEAT = {"Qle": "W m-2", "Qh": "W m-2"}
+CARBON = {"GPP": "umol m-2 s-1", "NEE": "umol m-2 s-1"}
+model = CallableModel("small", SPACE, fluxes, outputs=HEAT | CARBON, batch=64)

@@ -19,14 +19,14 @@ QUICK = {"steps": 8, "days_per_batch": 10, "checkpoint_every": 100}
 MODEL = PythonConfig(file=Path(small_model.__file__))
 
 
-def make_towers(folder):
+def make_towers(folder, study=STUDY):
     """Write the towers, observed with the small land model's fluxes."""
     folder.mkdir()
     bases = open_sites(None)
-    units = np.random.default_rng(STUDY.seed).uniform(0.2, 0.8, (len(STUDY.codes), 3))
-    climates = draw_climates(len(STUDY.codes), seed=STUDY.seed)
-    for i, code in enumerate(STUDY.codes):
-        site = virtual_forcing(bases[i % len(bases)], code, climates[i], 150, STUDY.days)
+    units = np.random.default_rng(study.seed).uniform(0.2, 0.8, (len(study.codes), 3))
+    climates = draw_climates(len(study.codes), seed=study.seed)
+    for i, code in enumerate(study.codes):
+        site = virtual_forcing(bases[i % len(bases)], code, climates[i], 150, study.days)
         truth = small_model.model.simulate(site, small_model.SPACE.from_unit(units[i])[None])
         write_pair(observe(site, truth.isel(member=0), noise_seed=i), folder)
 

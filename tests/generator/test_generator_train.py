@@ -92,6 +92,18 @@ def test_gradient_through_the_surrogate_agrees_with_finite_differences(rough):
         assert (up - down) / 2e-5 == pytest.approx(expected, rel=1e-6)
 
 
+def test_trainings_of_one_shape_share_their_programs(rough, compiled_anew):
+    towers = [observations(s, a, 25) for s, a in ((0, 0.1), (1, 0.9))]
+    others = [observations(s, a, 25) for s, a in ((2, 0.3), (3, 0.7))]
+    runs = [toy.runs(60, 12, s) for s in (4, 5)]
+    before = len(compiled_anew)
+    train(rough, towers, GeneratorConfig(**SHORT))
+    first = len(compiled_anew)
+    other, _ = surrogate_train.train(runs, toy.NAMES, toy.tiny(steps=30, learning_rate=0.01))
+    train(other, others, GeneratorConfig(**SHORT))
+    assert first > before and len(compiled_anew) == first
+
+
 def test_training_never_ends_above_the_defaults_and_stays_in_the_cube(rough):
     towers = [observations(s, a, 30) for s, a in ((0, 0.1), (1, 0.9))]
     config = GeneratorConfig(**SHORT)

@@ -154,8 +154,13 @@ def train(
     def generator(weights: Any) -> Generator:
         return eqx.tree_at(lambda g: g.layers, start, weights)
 
-    def objective(weights: Any, batch: Batch) -> tuple[jax.Array, jax.Array]:
-        return loss_of_generator(generator(weights), surrogate, features, batch, config)
+    frozen, static = eqx.partition(surrogate, eqx.is_array)
+
+    def objective(
+        weights: Any, batch: Batch, frozen: Surrogate, features: jax.Array
+    ) -> tuple[jax.Array, jax.Array]:
+        through = eqx.combine(frozen, static)
+        return loss_of_generator(generator(weights), through, features, batch, config)
 
     def judge(weights: Any) -> float:
         return full_loss(generator(weights), surrogate, towers, pools, config)
@@ -167,6 +172,7 @@ def train(
         config,
         tasks=surrogate.tasks,
         description="generator",
+        fixed=(frozen, features),
         folder=folder,
         fingerprint=_fingerprint(surrogate, pools, features, config),
         progress=progress,

@@ -23,8 +23,8 @@ from mdpl.files import write_atomic
 from mdpl.progress import Progress, SilentProgress
 from mdpl.surrogate import balance, store
 
-Objective = Callable[[Any, Any], tuple[jax.Array, jax.Array]]
-"""(weights, batch) -> (penalty that no task owns, losses by row and task, shape (row, task))."""
+Objective = Callable[..., tuple[jax.Array, jax.Array]]
+"""(weights, batch, *fixed) -> (penalty that no task owns, losses, shape (row, task))."""
 
 Draw = Callable[[int], tuple[Any, Sequence[str]]]
 """step -> (batch, what each row of it is, such as ``site DE-Tha, member 3``)."""
@@ -115,6 +115,7 @@ def descend(
     *,
     tasks: Sequence[str],
     description: str,
+    fixed: tuple[Any, ...] = (),
     folder: Path | None = None,
     fingerprint: str = "",
     progress: Progress | None = None,
@@ -126,6 +127,8 @@ def descend(
     Args:
         weights: pytree of float arrays.
         tasks: names of the columns of the objective's losses.
+        fixed: pytrees of arrays the objective needs beside weights and batch. Arrays it found for
+            itself would be constants of the program, which every training then compiles anew.
         folder: where ``checkpoint.eqx``, ``history.csv`` and ``balance.csv`` go; None keeps
             nothing.
         fingerprint: tells trainings apart; a checkpoint of another one is refused.
@@ -151,7 +154,8 @@ def descend(
             progress.say(f"{error} (done: this training starts anew)")
     if judge is not None and state.step == 0:
         state = _judged(state, judge)
-    gradient, advance = _steppers(objective, optimiser, trained=balanced.kind == "uncertainty")
+    learns_balance = balanced.kind == "uncertainty"
+    gradient, advance = _steppers(objective, optimiser, fixed, trained=learns_balance)
     began = time.perf_counter() - (tables.rows[-1][2] if tables.rows else 0.0)
     with progress.task(description, settings.steps) as bar:
         bar.advance(state.step)
@@ -255,7 +259,10 @@ def _optimiser(
 
 
 def _steppers(
-    objective: Objective, optimiser: optax.GradientTransformation, trained: bool
+    objective: Objective,
+    optimiser: optax.GradientTransformation,
+    fixed: tuple[Any, ...],
+    trained: bool,
 ) -> tuple[Callable[..., Any], Callable[..., Any]]:
     """The gradient for given task weights, and the step downhill.
 
@@ -266,17 +273,20 @@ def _steppers(
     """
 
     @jax.jit
-    def gradient(
-        weights: tuple[Any, jax.Array], batch: Any, task_weights: jax.Array
+    def with_fixed(
+        weights: tuple[Any, jax.Array], batch: Any, task_weights: jax.Array, *fixed: Any
     ) -> tuple[Any, jax.Array, jax.Array]:
         def total(weights: tuple[Any, jax.Array]) -> tuple[jax.Array, jax.Array]:
-            penalty, parts = objective(weights[0], batch)
+            penalty, parts = objective(weights[0], batch, *fixed)
             spread = weights[1] if trained else jax.lax.stop_gradient(weights[1])
-            fixed = jnp.asarray(task_weights, dtype=parts.dtype)
-            return balance.weighted(parts, spread, fixed) + penalty, parts
+            by_user = jnp.asarray(task_weights, dtype=parts.dtype)
+            return balance.weighted(parts, spread, by_user) + penalty, parts
 
         (loss, parts), slope = jax.value_and_grad(total, has_aux=True)(weights)
         return slope, loss, parts
+
+    def gradient(weights: Any, batch: Any, task_weights: Any) -> Any:
+        return with_fixed(weights, batch, task_weights, *fixed)
 
     @jax.jit
     def advance(slope: Any, state: Any, weights: Any) -> tuple[Any, Any]:

@@ -128,8 +128,9 @@ def train(
     surrogate = start or _fresh(first, parameter_names, config, scalers)
     weights, static = eqx.partition(surrogate.network, eqx.is_inexact_array)
 
-    def objective(weights: Any, batch: Batch) -> tuple[jax.Array, jax.Array]:
-        taught = replace(surrogate, network=eqx.combine(weights, static))
+    def objective(weights: Any, batch: Batch, scalers: Scalers) -> tuple[jax.Array, jax.Array]:
+        network = eqx.combine(weights, static)
+        taught = replace(surrogate, network=network, scalers=scalers)
         return jnp.zeros((), jnp.float32), losses(taught, batch)
 
     found = descend(
@@ -139,6 +140,7 @@ def train(
         config,
         tasks=surrogate.tasks,
         description="surrogate",
+        fixed=(surrogate.scalers,),
         folder=folder,
         fingerprint=_fingerprint(runs, parameter_names, config, start),
         progress=progress,
