@@ -250,7 +250,7 @@ def load_generator(path: Path) -> Generator:
     empty = jnp.zeros(len(names) + len(LAND_COVERS), dtype=jnp.float32)
     seasons = jnp.zeros((2, variables), dtype=jnp.float32)
     encoder = Encoder(empty, empty, seasons, names, codes, config.kind)
-    fresh = Generator(config, encoder, parameters, key=jax.random.key(0))
+    fresh = eqx.filter_eval_shape(Generator, config, encoder, parameters, key=jax.random.key(0))
     stored: Generator = store.read_tree(path, fresh)
     return stored
 

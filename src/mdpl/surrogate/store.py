@@ -90,7 +90,8 @@ def load_surrogate(path: Path) -> Surrogate:
         sizes = len(parameters), len(dynamic), len(summary), len(tasks)
     except (KeyError, TypeError, ValueError) as error:
         raise RunError(f"{path}: not a stored surrogate ({error}); train it again") from error
-    network = Network(config, *sizes, key=jax.random.key(0))
+    # Its shapes alone: drawing weights that are then replaced takes seconds.
+    network = eqx.filter_eval_shape(Network, config, *sizes, key=jax.random.key(0))
     fast, slow, outputs = (jnp.zeros(n, dtype=jnp.float32) for n in sizes[1:])
     scalers = Scalers(fast, fast, slow, slow, outputs)
     like: Surrogate = read_tree(
