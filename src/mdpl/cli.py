@@ -27,6 +27,7 @@ from mdpl.cli_tools import progress as _progress
 from mdpl.cli_tools import resumable as _resumable
 from mdpl.cli_tools import say as _say
 from mdpl.errors import MdplError, RunError
+from mdpl.report import processes
 
 if TYPE_CHECKING:
     from xarray import Dataset
@@ -260,6 +261,7 @@ def simulate(
 
 def main() -> None:
     """Entry point: a user's mistake ends in one message and exit code 1."""
+    processes.allow()
     try:
         app()
     except MdplError as error:

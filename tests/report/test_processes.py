@@ -5,8 +5,21 @@ import os
 import pytest
 
 from mdpl.errors import RunError
+from mdpl.report import processes
 from mdpl.report.processes import in_order
 from toy_work import where
+
+
+@pytest.fixture(autouse=True)
+def allowed(monkeypatch):
+    monkeypatch.setattr(processes, "_ALLOWED", True)
+
+
+def test_nothing_is_started_unless_it_is_allowed(monkeypatch):
+    monkeypatch.setattr(processes, "_ALLOWED", False)
+    assert {found[2] for found in in_order(where, "a", list(range(9)))} == {os.getpid()}
+    processes.allow()
+    assert {found[2] for found in in_order(where, "a", list(range(9)))} != {os.getpid()}
 
 
 def test_results_come_in_order_and_few_are_done_here():

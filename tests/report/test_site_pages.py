@@ -5,9 +5,15 @@ from dataclasses import replace
 import pytest
 
 from mdpl.errors import RunError
+from mdpl.report import processes
 from mdpl.report.site_pages import examine_towers
 from mdpl.sites.catalogue import find_towers
 from mdpl.sites.checks.examine import examine_tower
+
+
+@pytest.fixture(autouse=True)
+def allowed(monkeypatch):
+    monkeypatch.setattr(processes, "_ALLOWED", True)
 
 
 def test_side_by_side_they_are_found_to_be_as_one_by_one(tmp_path):

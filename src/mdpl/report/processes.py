@@ -10,6 +10,17 @@ from concurrent.futures import ProcessPoolExecutor
 from typing import Any
 
 _TASK: list[Any] = []
+_ALLOWED = False
+
+
+def allow() -> None:
+    """Let `in_order` start processes.
+
+    A new process imports the program that starts it, so this is for programs that do nothing when
+    imported, as the command line; a script that calls MdPL line by line would run again in each.
+    """
+    global _ALLOWED
+    _ALLOWED = True
 
 
 def in_order(
@@ -20,10 +31,11 @@ def in_order(
     Args:
         work: a function of a module, for processes of their own find it by its name.
         shared: what all of them need; goes to each process once.
-        fewest: items for which processes are worth their start; fewer are done in this one.
+        fewest: items for which processes are worth their start. Fewer, and all where processes
+            were not allowed, are done in this one.
     """
     cores = min(os.cpu_count() or 1, len(items))
-    if cores < 2 or len(items) < fewest:
+    if not _ALLOWED or cores < 2 or len(items) < fewest:
         yield from (work(shared, item) for item in items)
         return
     # Forked processes would inherit locks that threads of this one hold.
