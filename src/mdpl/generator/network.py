@@ -55,9 +55,8 @@ class Encoder(eqx.Module):
     @property
     def size(self) -> int:
         """Features that are not the forcing's summary."""
-        if self.kind in ("free", "common"):
-            return len(self.codes) if self.kind == "free" else 1
-        return len(self.names) + len(LAND_COVERS)
+        sizes = {"free": len(self.codes), "common": 1}
+        return sizes.get(self.kind, len(self.names) + len(LAND_COVERS))
 
     def __call__(self, code: str, known: Known) -> np.ndarray:
         """Features of one tower, shape (feature,), float32; the forcing's summary last.
