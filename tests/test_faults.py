@@ -31,10 +31,10 @@ from small_run import STUDY
 SCRIPT = Path(__file__).with_name("killed_run.py")
 WRITES = {
     "start": 27,
-    "ensemble": 80,
+    "ensemble": 84,
     "surrogate": 42,
     "calibrate": 84,
-    "refine": 128,
+    "refine": 132,
     "evaluate": 54,
 }
 """Renames and fsyncs of each stage, about; a point beyond the last lets the stage finish."""

@@ -145,14 +145,14 @@ def run_batch(
 
 def _pending(model: LandModel, site: Site, plan: Plan, store: EnsembleStore) -> Iterator[Batch]:
     made = store.site(site.code)
-    names = plan.space.names
+    values = model.parameters.complete(
+        plan.space.names, plan.space.from_unit(made.unit), site.attributes
+    )
     for first in range(0, len(made.unit), plan.batch):
         members = np.arange(first, min(first + plan.batch, len(made.unit)))
         members = members[made.status[members] == PENDING]
         if members.size:
-            physical = plan.space.from_unit(made.unit[members])
-            values = model.parameters.complete(names, physical, site.attributes)
-            yield Batch(site.code, members, values)
+            yield Batch(site.code, members, values[members])
 
 
 def _run_all(

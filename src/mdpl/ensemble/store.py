@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -12,8 +13,8 @@ from typing import Any
 
 import numpy as np
 import zarr
-from zarr.codecs import Crc32cCodec, ZstdCodec
 
+from mdpl.ensemble import chunks
 from mdpl.errors import DamageError, RunError
 from mdpl.files import sync, write_atomic, writing
 
@@ -76,9 +77,10 @@ class SiteEnsemble:
         for members, number in self.batches():
             done = self.status[members] == DONE
             bad = [
-                self.path / name / f"c/{number}/0"
+                file
                 for name, array in self.outputs.items()
-                if not _is_sound(array, members, done)
+                for file in [chunks.file_of(self.path / name, array, number)]
+                if not _is_sound(array, file, members, done)
             ]
             if bad:
                 found.append((members, bad))
@@ -174,14 +176,14 @@ class EnsembleStore:
             RunError: the disk is full or the folder cannot be written.
         """
         with writing(self.path / code):
-            arrays = _arrays(self.path / code)
+            place = self.path / code
+            arrays = _arrays(place)
             for name, array in data.items():
-                arrays[name].oindex[members] = array.astype("float32")
-                self._sync(arrays[name], code, f"{name}/c/*/0", members)
+                chunks.put(place / name, arrays[name], members, array)
             if reasons:
                 lines = {str(member): reason for member, reason in reasons.items()}
                 write_atomic(self._failed(code) / f"{members[0]:07d}.json", json.dumps(lines))
-            arrays["status"].oindex[members] = status
+            chunks.put(place / "status", arrays["status"], members, status)
 
     def replace(self, code: str, members: np.ndarray, points: np.ndarray) -> None:
         """Give members other points of the unit cube, (member, parameter), still to be run."""
@@ -209,12 +211,14 @@ class EnsembleStore:
         runs = self.site(code)
         group: Any = zarr.open_group(runs.path, mode="r+")
         mended = []
+        status = group["status"]
         for members, number in runs.batches():
-            if not _is_sound(group["status"], members, runs.status[members] != PENDING):
-                mended.append(runs.path / f"status/c/{number}")
+            file = chunks.file_of(runs.path / "status", status, number)
+            if not _is_sound(status, file, members, runs.status[members] != PENDING):
+                mended.append(file)
         # A chunk is read before a part of it is replaced, so damaged ones must go.
         for members, files in runs.damaged():
-            group["status"][members] = PENDING
+            status[members] = PENDING
             mended += files
         for file in mended:
             _unlink(file)
@@ -258,12 +262,6 @@ class EnsembleStore:
                 shutil.rmtree(new)
             sync(self.path)
 
-    def _sync(self, array: zarr.Array, code: str, pattern: str, members: np.ndarray) -> None:
-        for number in np.unique(members // array.chunks[0]):
-            chunk = self.path / code / pattern.replace("*", str(number))
-            if chunk.exists():  # a chunk without any value is not written
-                sync(chunk)  # its name may be lost with the power; `mend` finds that
-
 
 def _arrays(place: Path) -> Mapping[str, zarr.Array]:
     """Arrays of a tower to write into; opened once for as long as its description is the same."""
@@ -287,7 +285,6 @@ def _lay_out(
     group = zarr.open_group(place, mode="w")
     members = len(unit)
     size = min(batch, members)
-    checked = [ZstdCodec(level=0), Crc32cCodec()]
     for name in outputs:
         group.create_array(
             name,
@@ -295,33 +292,36 @@ def _lay_out(
             chunks=(size, steps),
             dtype="float32",
             fill_value=np.nan,
-            compressors=checked,
+            compressors=chunks.CODECS,
         )
     for name in ("unit", "design"):
         stored = group.create_array(
-            name, shape=unit.shape, chunks=unit.shape, dtype="float64", compressors=checked
+            name, shape=unit.shape, chunks=unit.shape, dtype="float64", compressors=chunks.CODECS
         )
         stored[...] = unit
     # In the chunks of the outputs, so that writers of other batches never touch the same file.
     group.create_array(
-        "status", shape=(members,), chunks=(size,), dtype="int8", compressors=checked
+        "status", shape=(members,), chunks=(size,), dtype="int8", compressors=chunks.CODECS
     )
     group.attrs.update({"parameters": list(names), "outputs": list(outputs)})
 
 
 def _read_status(array: zarr.Array) -> np.ndarray:
     """Status by member; `PENDING` where it cannot be read."""
+    with suppress(*UNREADABLE):
+        return np.asarray(array)
     status = np.full(array.shape, PENDING, dtype="int8")
     for first in range(0, len(status), array.chunks[0]):
         members = slice(first, first + array.chunks[0])
-        try:
+        with suppress(*UNREADABLE):
             status[members] = array[members]
-        except UNREADABLE:
-            continue
     return status
 
 
-def _is_sound(array: zarr.Array, members: slice, done: np.ndarray) -> bool:
+def _is_sound(array: zarr.Array, file: Path, members: slice, done: np.ndarray) -> bool:
+    """Whether a chunk, in its file, can be read and has finite values of the finished members."""
+    if not file.exists():
+        return not done.any()
     try:
         return bool(np.isfinite(np.asarray(array[members])[done]).all())
     except UNREADABLE:
