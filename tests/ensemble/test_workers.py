@@ -1,11 +1,21 @@
 """Batches run on dask as they do in threads, also where a worker dies on the way."""
 
+import json
+import os
+import random
 import re
+import subprocess
+import sys
+import threading
+import time
+from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 import pytest
 import xarray as xr
 
+import toy_line
 from mdpl.config import ClusterConfig
 from mdpl.ensemble.run import Failures, Plan, run_ensemble
 from mdpl.ensemble.store import DONE, EnsembleStore
@@ -17,7 +27,14 @@ from toy_line import SPACE, Line, brittle
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::DeprecationWarning")
 
+TWENTY = [pytest.param(number, marks=pytest.mark.full) for number in range(1, 21)]
 PLAN = Plan(SPACE, 24, "sobol", 0, ("Qle", "Qh"), batch=4)
+
+
+def equal(found, expected):
+    for one, other in zip(expected, found, strict=True):
+        assert (other.status == DONE).all()
+        np.testing.assert_array_equal(one.read("Qle", one.usable), other.read("Qle", other.usable))
 
 
 def tower(code):
@@ -36,13 +53,13 @@ LOCAL = ClusterConfig(kind="local", workers=2)
 
 
 @pytest.mark.slow
-def test_processes_store_what_threads_store_and_a_dead_worker_costs_nothing(tmp_path):
+@pytest.mark.parametrize("first", [0, *TWENTY])
+def test_processes_store_what_threads_store_and_a_dead_worker_costs_nothing(tmp_path, first):
     _, expected = runs(tmp_path / "a.zarr", Line(), ClusterConfig(workers=1))
-    made, found = runs(tmp_path / "b.zarr", Line(tmp_path / "note"), LOCAL)
+    mortal = Line(tmp_path / "note", first=random.Random(first).randrange(6) if first else 0)
+    made, found = runs(tmp_path / "b.zarr", mortal, LOCAL)
     assert made == 48 and (tmp_path / "note").exists()
-    for one, other in zip(expected, found, strict=True):
-        assert (other.status == DONE).all()
-        np.testing.assert_array_equal(one.read("Qle", one.usable), other.read("Qle", other.usable))
+    equal(found, expected)
 
 
 @pytest.mark.slow
@@ -69,6 +86,64 @@ def test_a_scheduler_at_an_address_is_used_and_left_running(tmp_path):
         assert runs(tmp_path / "a.zarr", Line(), there)[0] == 0
         with Client(cluster) as client:
             assert client.submit(lambda: 5).result() == 5
+
+
+@contextmanager
+def scheduler(folder):
+    """A scheduler and one worker as processes of their own; the scheduler, and its address."""
+    told = folder / "scheduler.json"
+    told.unlink(missing_ok=True)
+    at = ["--scheduler-file", str(told), "--no-dashboard"]
+    makes = {
+        "dask_scheduler": ["--host", "127.0.0.1", "--port", "0"],
+        "dask_worker": ["--nthreads", "1", "--no-nanny", "--death-timeout", "60"],
+    }
+    environment = {**os.environ, "PYTHONPATH": str(Path(toy_line.__file__).parent)}
+    with open(folder / "log", "a") as log:
+        started = [
+            subprocess.Popen(
+                [sys.executable, "-m", f"distributed.cli.{name}", *at, *options],
+                env=environment, cwd=folder, stdout=log, stderr=log,
+            )
+            for name, options in makes.items()
+        ]  # fmt: skip
+        try:
+            while not told.exists():
+                assert started[0].poll() is None, (folder / "log").read_text()
+                time.sleep(0.02)
+            yield started[0], json.loads(told.read_text())["address"]
+        finally:
+            for process in started:
+                process.kill()
+                process.wait()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [0, *TWENTY])
+def test_a_scheduler_that_is_killed_is_told_and_nothing_finished_is_lost(tmp_path, seed):
+    enough, store = random.Random(seed).randrange(4, 44), EnsembleStore(tmp_path / "b.zarr")
+    codes = ["XX-One", "XX-Two"]
+
+    def kill(process):
+        while store.finished(codes) < enough:
+            time.sleep(0.005)
+        process.kill()
+
+    with scheduler(tmp_path) as (process, address):
+        killing = threading.Thread(target=kill, args=[process])
+        killing.start()
+        with pytest.raises(
+            RunError, match=rf"dask scheduler {address} went away; what is finished"
+        ):
+            runs(store.path, Line(slow=0.1), ClusterConfig(kind="address", address=address))
+        killing.join()
+    before = store.finished(codes)
+    assert 0 < before < 48
+    with scheduler(tmp_path) as (_, address):
+        there = ClusterConfig(kind="address", address=address)
+        made, found = runs(store.path, Line(), there)
+    assert made == 48 - before
+    equal(found, runs(tmp_path / "a.zarr", Line(), ClusterConfig(workers=1))[1])
 
 
 def test_an_address_nobody_answers_at_is_an_error(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import warnings
 from collections.abc import Callable, Iterator
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mdpl.config import ClusterConfig
-from mdpl.errors import ConfigError, RunError
+from mdpl.errors import ConfigError, MdplError, RunError
 
 RETRIES = 3
 """Times a batch of runs is tried again when its worker died."""
@@ -54,7 +55,7 @@ def open_workers(settings: ClusterConfig | None) -> Iterator[Workers]:
 
     Raises:
         ConfigError: dask is not installed.
-        RunError: the cluster cannot be reached.
+        RunError: the cluster cannot be reached, or goes away.
     """
     if settings is None or settings.kind == "threads":
         with threads(None if settings is None else settings.workers) as found:
@@ -80,6 +81,13 @@ def open_workers(settings: ClusterConfig | None) -> Iterator[Workers]:
 
         try:
             yield Workers(executor.submit, share, slots, (KilledWorker,))
+        except Exception as error:
+            if isinstance(error, MdplError) or client.status == "running":
+                raise
+            raise RunError(
+                f"the dask scheduler {settings.address} went away; what is finished is kept: start "
+                "a scheduler and workers, and give the same command again"
+            ) from error
         finally:
             executor.shutdown(wait=False)
 
@@ -89,6 +97,8 @@ def _itself(thing: Any) -> Any:
 
 
 def _client(kind: Any, cluster: Any, settings: ClusterConfig) -> Any:
+    # What dask logs of a lost scheduler is a traceback; `open_workers` says it in words.
+    logging.getLogger("distributed.client").setLevel(logging.CRITICAL)
     try:
         return kind(cluster, timeout=settings.timeout)
     except OSError as error:
