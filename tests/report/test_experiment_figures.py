@@ -86,7 +86,14 @@ def test_a_warning_and_what_came_of_it_stand_side_by_side(run_folder, place):
         [("across", "all", "Qle", 2, 1, 0.15, 0.015, 0.275)],
         columns=["scope", "pft", "flux", "towers", "worse", "own", "transferred", "kept"],
     )
-    path = place("transfer", transfer=shares, by_pft=shares, verdicts=verdicts())
+    ways = pd.DataFrame(
+        [("across", "DE-Abc", "common", 0.5, 0.8, 0.9, True),
+         ("across", "US-Xyz", "common", 0.5, 0.9, 0.8, True),
+         ("across", "DE-Abc", "attributes", 1.0, 0.7, 1.9, False),
+         ("across", "US-Xyz", "attributes", 1.0, 1.9, 0.7, False)],
+        columns=["scope", "site", "kind", "share", "promised", "elsewhere", "chosen"],
+    )  # fmt: skip
+    path = place("transfer", transfer=shares, shares=ways, by_pft=shares, verdicts=verdicts())
     found = experiments.read(path)["transfer"]
     table = experiments.transfer_verdicts(found)
     words = [(row.cells[4].text, row.cells[7].text, row.cells[8].text) for row in table.rows]
@@ -95,6 +102,8 @@ def test_a_warning_and_what_came_of_it_stand_side_by_side(run_folder, place):
         ("aridity, LAI_max", "not good", "right"),
         ("land cover", "good", "wrong"),
     ]
+    taken = [[c.text for c in row.cells[1:]] for row in experiments.transfer_shares(found).rows]
+    assert taken == [["common", "0.50", "0.850", "2", "2"], ["attributes", "1.0", "1.30", "0", "2"]]
     assert "Share kept" in experiments.transfer_pfts(found).heads
     contents = read(run_folder)
     with matplotlib.rc_context(STYLE):

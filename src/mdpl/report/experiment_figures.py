@@ -33,7 +33,7 @@ from mdpl.report.style import (
 
 FILES = {
     "single-task": ("scores", "gains", "paired"),
-    "transfer": ("transfer", "by_pft", "verdicts"),
+    "transfer": ("transfer", "shares", "by_pft", "verdicts"),
     "untargeted": ("gains", "front"),
 }
 """Experiment -> its tables, in ``experiments/<name>/``."""
@@ -74,7 +74,7 @@ def tables(name: str, found: Tables) -> list[Table]:
     if name == "single-task":
         return [single_medians(found), single_paired(found)]
     if name == "transfer":
-        return [transfer_pfts(found), transfer_verdicts(found)]
+        return [transfer_pfts(found), transfer_shares(found), transfer_verdicts(found)]
     return [untargeted(found), front(found)]
 
 
@@ -295,6 +295,41 @@ def transfer_pfts(found: Tables) -> Table:
     caption = "Transferred parameters by PFT: medians over towers, validation period"
     return Table(
         "transfer", caption, (*heads, "Worse than default"), tuple(rows), csv_uri(found["transfer"])
+    )
+
+
+def transfer_shares(found: Tables) -> Table:
+    """What every way to transfer promised, and how many towers took it."""
+    ways = ["scope", "kind", "share"]
+    table = (
+        found["shares"]
+        .groupby(ways, sort=False, as_index=False)
+        .agg(promised=("promised", "mean"), chosen=("chosen", "sum"), towers=("site", "size"))
+    )
+    rows = [
+        Row(
+            (
+                text(SCOPES[r["scope"]][1], "key"),
+                text(r["kind"]),
+                num(r["share"], 2),
+                num(r["promised"], 3),
+                whole(r["chosen"]),
+                whole(r["towers"]),
+            )
+        )
+        for r in table.to_dict("records")
+    ]
+    heads = ("Learnt from", "Generator", "Share of the way", "Promised RMSE over default's")
+    caption = (
+        "How much of what other towers taught was taken: mean over the towers left out by the "
+        "surrogate, calibration period; each tower takes what promises most at the others"
+    )
+    return Table(
+        "transfer_shares",
+        caption,
+        (*heads, "Taken at", "of"),
+        tuple(rows),
+        csv_uri(found["shares"]),
     )
 
 

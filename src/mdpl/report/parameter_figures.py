@@ -87,10 +87,13 @@ def recovery(contents: Contents) -> Plot | None:
     names = list(dict.fromkeys(table["parameter"]))
     columns = min(4, len(names))
     rows = -(-len(names) // columns)
+    units = contents.parameters.drop_duplicates("parameter").set_index("parameter")["unit"]
     figure = Figure(figsize=(1.75 * columns + 0.4, 1.85 * rows + 0.6), layout="constrained")
     for i, name in enumerate(names):
         axes = figure.add_subplot(rows, columns, i + 1)
-        _recovery_panel(axes, table[table["parameter"] == name], name)
+        unit = _unit_words(units.get(name))
+        title = f"{name} ({unit})" if unit else name
+        _recovery_panel(axes, table[table["parameter"] == name], title)
     figure.supxlabel("Hidden truth", fontsize=9)
     figure.supylabel("Learnt", fontsize=9)
     held = held_out(table)
@@ -118,7 +121,7 @@ def rank_correlation(table: pd.DataFrame) -> float:
     return float(stats.spearmanr(clean["truth"], clean["learnt"]).statistic)
 
 
-def _recovery_panel(axes: Axes, table: pd.DataFrame, name: str) -> None:
+def _recovery_panel(axes: Axes, table: pd.DataFrame, title: str) -> None:
     held = held_out(table)
     judged = table[held] if held.any() else table
     numbers = table[["truth", "learnt"]].to_numpy()
@@ -137,7 +140,7 @@ def _recovery_panel(axes: Axes, table: pd.DataFrame, name: str) -> None:
         axes.plot(rest["truth"], rest["learnt"], "o", ms=3.2, mfc="white", mec=DEFAULT, mew=0.9)
     axes.plot(judged["truth"], judged["learnt"], "o", ms=4.2, color=LEARNT, mec="white", mew=0.4)
     axes.set(xlim=limits, ylim=limits)
-    axes.set_title(name, fontsize=8.5)
+    axes.set_title(title, fontsize=8.5)
     axes.tick_params(labelsize=7.5)
     rho = rank_correlation(judged)
     text = f"ρ = {rho:.2f}" if np.isfinite(rho) else "ρ undefined"
@@ -174,9 +177,13 @@ def _short(value: float) -> str:
     return f"{value:g}" if 1e-3 <= abs(value) < 1e5 or value == 0 else number(value, 2)
 
 
+def _unit_words(unit: Any) -> str:
+    """A parameter's unit as printed; empty for a pure number."""
+    return "" if unit is None or pd.isna(unit) else pretty(str(unit))
+
+
 def _bounds_text(axes: Axes, row: int, parameter: pd.Series) -> None:
-    unit = parameter["unit"]
-    unit = "" if pd.isna(unit) else f" {pretty(str(unit))}"
+    unit = f" {_unit_words(parameter['unit'])}".rstrip()
     trans = axes.get_yaxis_transform()
     style: dict[str, Any] = {"fontsize": 7, "color": FAINT, "va": "center", "transform": trans}
     axes.text(
