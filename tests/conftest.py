@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from mdpl import pipeline
-from mdpl.lsm.matsiro import adjoint
 from mdpl.lsm.matsiro.parameters import PARAMETERS
 from mdpl.progress import SilentProgress
 
@@ -76,8 +75,7 @@ def compiled_anew():
 def two_gradients():
     """Slopes of mean outputs by every parameter in the unit cube: reverse mode, differences.
 
-    Near the defaults of a tower, each an array (output, parameter). The program that pulls slopes
-    back is compiled without optimisation: the same slopes, a quarter of the time.
+    Near the defaults of a tower, each an array (output, parameter).
     """
 
     def find(model, site, outputs, step=1e-6):
@@ -99,8 +97,4 @@ def two_gradients():
         shifted = np.stack([run[name].values.mean(axis=1) for name in outputs])
         return reverse, (shifted[:, :n] - shifted[:, n:]) / (2 * step)
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(adjoint, "LIGHTLY", {"xla_backend_optimization_level": 0})
-        adjoint._pull.cache_clear()
-        yield find
-    adjoint._pull.cache_clear()
+    return find

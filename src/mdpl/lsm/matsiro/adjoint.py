@@ -24,7 +24,7 @@ from mdpl.lsm.matsiro import engine
 from mdpl.lsm.matsiro.column import advance
 from mdpl.lsm.matsiro.place import Place, build
 from mdpl.lsm.matsiro.state import Forcing, State
-from mdpl.xla import LIGHTLY
+from mdpl.xla import AT_ONCE
 
 OUTPUTS = ("Qle", "Qh", "GPP", "NEE", "Rnet")
 """What slopes can be pulled back from; always all, so that one program serves every choice."""
@@ -70,10 +70,10 @@ def vjp(
         )
     columns = len(values)
     size = engine.BATCH
-    padded = jnp.asarray(np.concatenate([values, np.repeat(values[:1], size - columns, axis=0)]))
-    seconds = jnp.full(size, float(dt))
-    now = jax.tree.map(lambda a: jnp.repeat(a, size, axis=-1), state)
-    forward, column = engine.compiled(most), build(padded, where)
+    padded = engine.pad_columns(values.T).T
+    seconds = engine.pad_columns(np.full(columns, float(dt)))
+    now, column = jax.tree.map(engine.pad_columns, (state, build(padded, where)))
+    forward = engine.compiled(most)
     tape: list[tuple[State, Forcing, slice | None]] = []
     kept: dict[str, list[np.ndarray]] = {name: [] for name in names}
     for part in (*spinup, record):
@@ -135,4 +135,4 @@ def _pull(most: int) -> Any:
         )
         return to_values(by_column)[0], before
 
-    return jax.jit(pull, compiler_options=LIGHTLY)
+    return jax.jit(pull, compiler_options=AT_ONCE)

@@ -205,8 +205,8 @@ def run(
     columns = column.porosity.shape[0]
     if columns > BATCH:
         raise ValueError(f"at most {BATCH} columns a call, found {columns}")
-    column, now = jax.tree.map(_pad_columns, (column, state))
-    seconds = _pad_columns(np.broadcast_to(np.asarray(dt, dtype=float), (columns,)))
+    column, now = jax.tree.map(pad_columns, (column, state))
+    seconds = pad_columns(np.broadcast_to(np.asarray(dt, dtype=float), (columns,)))
     march_chunk = compiled(most)
     steps = record.Tair.shape[0]
     kept: dict[str, list[np.ndarray]] = {name: [] for name in names}
@@ -225,7 +225,8 @@ def run(
     }
 
 
-def _pad_columns(array: Any) -> Any:
+def pad_columns(array: Any) -> Array:
+    """`BATCH` columns, the first again where there are fewer; so one program takes all."""
     missing = BATCH - array.shape[-1]
     if missing == 0:
         return jnp.asarray(array)
