@@ -16,6 +16,7 @@ from mdpl.generator.network import (
     load_generator,
     save_generator,
     shift,
+    untrained,
 )
 from mdpl.lsm.model import Parameter, ParameterSpace
 
@@ -39,7 +40,7 @@ TOWERS = [known(a, i) for i, a in enumerate(ATTRIBUTES)]
 def generator(seed: int = 0, **changes: object) -> Generator:
     config = GeneratorConfig(seed=seed, **changes)
     encoder = fit_encoder(CODES, TOWERS, config.kind)
-    return Generator(config, encoder, ("p", "q", "r"), key=jax.random.key(seed))
+    return untrained(config, encoder, ("p", "q", "r"))
 
 
 def stirred(fresh: Generator, seed: int = 1) -> Generator:

@@ -10,7 +10,7 @@ import toy_bucket as toy
 from mdpl.config_learning import GeneratorConfig
 from mdpl.errors import ModelError, SiteError
 from mdpl.generator.known import Known, seasons
-from mdpl.generator.network import Generator, fit_encoder
+from mdpl.generator.network import Generator, fit_encoder, untrained
 from mdpl.generator.train import (
     TowerObservations,
     _pool,
@@ -56,7 +56,7 @@ def fresh(
     surrogate: Surrogate, towers: list[TowerObservations], kind: str = "attributes"
 ) -> tuple[Generator, jax.Array]:
     encoder = fit_encoder([t.tensors.code for t in towers], [t.known for t in towers], kind)
-    made = Generator(GeneratorConfig(**SHORT), encoder, toy.NAMES, key=jax.random.key(0))
+    made = untrained(GeneratorConfig(**SHORT), encoder, toy.NAMES)
     features = jnp.stack([jnp.asarray(encoder(t.tensors.code, t.known)) for t in towers])
     return made, features
 

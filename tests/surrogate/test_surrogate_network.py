@@ -9,6 +9,7 @@ import pytest
 import toy_bucket as toy
 from mdpl.errors import ModelError, RunError
 from mdpl.surrogate.batches import drawer, losses
+from mdpl.surrogate.layers import drawn
 from mdpl.surrogate.network import Network, Surrogate
 from mdpl.surrogate.store import load_surrogate, save_surrogate
 from mdpl.surrogate.train import _pools, fit_scalers
@@ -22,7 +23,7 @@ def fresh(tensors: SiteTensors, seed: int = 0) -> Surrogate:
         len(tensors.summary_names),
         len(tensors.tasks),
     )
-    network = Network(toy.tiny(), *sizes, key=jax.random.key(seed))
+    network = drawn(Network(toy.tiny(), *sizes), seed)
     scale = np.full(len(tensors.tasks), 50.0)
     scalers = fit_scalers([tensors], scale)
     names = tensors.dynamic_names, tensors.summary_names

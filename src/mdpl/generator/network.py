@@ -8,6 +8,7 @@ without leaving the unit cube, so parameters stay inside their bounds by constru
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import equinox as eqx
@@ -21,6 +22,7 @@ from mdpl.errors import ModelError, RunError
 from mdpl.generator.known import PARTS_OF_YEAR, Known
 from mdpl.sites.attributes import SKEWED
 from mdpl.surrogate import store
+from mdpl.surrogate.layers import drawn, linear
 
 LAND_COVERS = tuple(range(1, 10))
 FARTHEST = 3.0
@@ -91,22 +93,15 @@ class Layers(eqx.Module):
     season: eqx.nn.Linear | None
     dense: tuple[eqx.nn.Linear, ...]
 
-    def __init__(self, config: GeneratorConfig, encoder: Encoder, outputs: int, *, key: Array):
+    def __init__(self, config: GeneratorConfig, encoder: Encoder, outputs: int):
         plain = encoder.kind in ("free", "pft", "common")
-        key, own = jax.random.split(key)
         inputs, self.season = encoder.size, None
         if encoder.kind == "forcing":
             variables = encoder.seasons.shape[1]
-            self.season = eqx.nn.Linear(variables, config.hidden, dtype=jnp.float32, key=own)
+            self.season = linear(variables, config.hidden)
             inputs += config.hidden
         sizes = [inputs, *[config.hidden] * (0 if plain else config.layers), outputs]
-        keys = jax.random.split(key, len(sizes) - 1)
-        layers = [
-            eqx.nn.Linear(a, b, dtype=jnp.float32, key=k, use_bias=not plain)
-            for a, b, k in zip(sizes[:-1], sizes[1:], keys, strict=True)
-        ]
-        layers[-1] = jax.tree.map(jnp.zeros_like, layers[-1])
-        self.dense = tuple(layers)
+        self.dense = tuple(linear(a, b, bias=not plain) for a, b in pairwise(sizes))
 
     def __call__(self, features: Array) -> Array:
         if self.season is not None:
@@ -124,7 +119,7 @@ class Layers(eqx.Module):
 
 
 class Generator(eqx.Module):
-    """A trained (or fresh) parameter generator.
+    """A parameter generator; made without weights, which `untrained` gives it.
 
     Attributes:
         parameter_names: names of the columns of its answer.
@@ -134,15 +129,8 @@ class Generator(eqx.Module):
     encoder: Encoder
     parameter_names: tuple[str, ...] = eqx.field(static=True)
 
-    def __init__(
-        self,
-        config: GeneratorConfig,
-        encoder: Encoder,
-        parameter_names: Sequence[str],
-        *,
-        key: Array,
-    ):
-        self.layers = Layers(config, encoder, len(parameter_names), key=key)
+    def __init__(self, config: GeneratorConfig, encoder: Encoder, parameter_names: Sequence[str]):
+        self.layers = Layers(config, encoder, len(parameter_names))
         self.encoder = encoder
         self.parameter_names = tuple(parameter_names)
 
@@ -233,6 +221,20 @@ def save_generator(generator: Generator, config: GeneratorConfig, path: Path) ->
     store.write_tree(path, header, generator)
 
 
+def untrained(config: GeneratorConfig, encoder: Encoder, names: Sequence[str]) -> Generator:
+    """A generator that gives the defaults and can learn.
+
+    Args:
+        names: of the parameters.
+    """
+    made = drawn(Generator(config, encoder, names), config.seed)
+
+    def last(generator: Generator) -> eqx.nn.Linear:
+        return generator.layers.dense[-1]
+
+    return eqx.tree_at(last, made, jax.tree.map(jnp.zeros_like, last(made)))
+
+
 def load_generator(path: Path) -> Generator:
     """Read a generator written by `save_generator`.
 
@@ -249,8 +251,7 @@ def load_generator(path: Path) -> Generator:
     empty = jnp.zeros(len(names) + len(LAND_COVERS), dtype=jnp.float32)
     seasons = jnp.zeros((2, variables), dtype=jnp.float32)
     encoder = Encoder(empty, empty, seasons, names, codes, config.kind)
-    fresh = eqx.filter_eval_shape(Generator, config, encoder, parameters, key=jax.random.key(0))
-    stored: Generator = store.read_tree(path, fresh)
+    stored: Generator = store.read_tree(path, Generator(config, encoder, parameters))
     return stored
 
 

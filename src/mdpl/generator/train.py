@@ -44,7 +44,7 @@ import pandas as pd
 from mdpl.config_learning import GeneratorConfig
 from mdpl.errors import ModelError, SiteError
 from mdpl.generator.known import Known
-from mdpl.generator.network import Generator, fit_encoder
+from mdpl.generator.network import Generator, fit_encoder, untrained
 from mdpl.progress import Progress
 from mdpl.surrogate.balance import balance
 from mdpl.surrogate.batches import Batch, Pool, drawer, losses
@@ -147,7 +147,7 @@ def train(
         surrogate.check(tower.tensors)
     codes = [tower.tensors.code for tower in towers]
     encoder = fit_encoder(codes, [t.known for t in towers], config.kind)
-    start = Generator(config, encoder, surrogate.parameter_names, key=jax.random.key(config.seed))
+    start = untrained(config, encoder, surrogate.parameter_names)
     pools = _present([_pool(surrogate, tower) for tower in towers])
     features = jnp.stack([jnp.asarray(encoder(t.tensors.code, t.known)) for t in towers])
 

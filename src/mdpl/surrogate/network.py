@@ -21,16 +21,13 @@ from jax import Array
 
 from mdpl.config_learning import SurrogateConfig
 from mdpl.errors import ModelError
+from mdpl.surrogate.layers import linear, zeros
 from mdpl.surrogate.windows import SiteTensors
 
 HARMONICS = 3
 EMBEDDING = 8
 _MEMBER_CHUNK = 16
 _STEP_CHUNK = 61 * 48
-
-
-def _linear(inputs: int, outputs: int, key: Array, bias: bool = True) -> eqx.nn.Linear:
-    return eqx.nn.Linear(inputs, outputs, use_bias=bias, dtype=jnp.float32, key=key)
 
 
 def _apply(layer: eqx.nn.Linear, x: Array) -> Array:
@@ -53,14 +50,13 @@ class Recurrence(eqx.Module):
     state: eqx.nn.Linear
     new_bias: Array
 
-    def __init__(self, n_parameters: int, n_block: int, hidden: int, *, key: Array):
-        keys = jax.random.split(key, 5)
-        self.start_parameters = _linear(n_parameters, hidden, keys[0], bias=False)
-        self.start_block = _linear(n_block, hidden, keys[1])
-        self.parameters = _linear(n_parameters, 3 * hidden, keys[2], bias=False)
-        self.block = _linear(n_block, 3 * hidden, keys[3])
-        self.state = _linear(hidden, 3 * hidden, keys[4], bias=False)
-        self.new_bias = jnp.zeros(hidden, dtype=jnp.float32)
+    def __init__(self, n_parameters: int, n_block: int, hidden: int):
+        self.start_parameters = linear(n_parameters, hidden, bias=False)
+        self.start_block = linear(n_block, hidden)
+        self.parameters = linear(n_parameters, 3 * hidden, bias=False)
+        self.block = linear(n_block, 3 * hidden)
+        self.state = linear(hidden, 3 * hidden, bias=False)
+        self.new_bias = zeros(hidden)
 
     def __call__(self, parameters: Array, blocks: Array) -> Array:
         """States, shape (block, member, hidden), from (member, parameter), (block, feature)."""
@@ -80,7 +76,10 @@ class Recurrence(eqx.Module):
 
 
 class Network(eqx.Module):
-    """Parameters ++ day of year, recurrence, shared layers, gates, towers; all standardised."""
+    """Parameters ++ day of year, recurrence, shared layers, gates, towers; all standardised.
+
+    Made without weights; `mdpl.surrogate.layers.drawn` gives it the first ones.
+    """
 
     embedding: eqx.nn.Linear
     recurrence: Recurrence
@@ -96,24 +95,16 @@ class Network(eqx.Module):
         n_dynamic: int,
         n_summary: int,
         n_tasks: int,
-        *,
-        key: Array,
     ):
-        keys = iter(jax.random.split(key, 4 + config.layers + 2 * n_tasks))
         slow = n_parameters + EMBEDDING + config.hidden
         into = config.width * (1 + n_tasks)
-        self.embedding = _linear(2 * HARMONICS, EMBEDDING, next(keys))
-        self.recurrence = Recurrence(
-            n_parameters, EMBEDDING + n_summary, config.hidden, key=next(keys)
-        )
-        self.slow = _linear(slow, into, next(keys))
-        self.fast = _linear(n_dynamic, into, next(keys), bias=False)
-        self.shared = tuple(
-            _linear(config.width, config.width, next(keys)) for _ in range(config.layers - 1)
-        )
+        self.embedding = linear(2 * HARMONICS, EMBEDDING)
+        self.recurrence = Recurrence(n_parameters, EMBEDDING + n_summary, config.hidden)
+        self.slow = linear(slow, into)
+        self.fast = linear(n_dynamic, into, bias=False)
+        self.shared = tuple(linear(config.width, config.width) for _ in range(config.layers - 1))
         self.towers = tuple(
-            (_linear(config.width, config.tower, next(keys)), _linear(config.tower, 1, next(keys)))
-            for _ in range(n_tasks)
+            (linear(config.width, config.tower), linear(config.tower, 1)) for _ in range(n_tasks)
         )
 
     def memory(self, unit: Array, summary: Array, day_of_year: Array) -> Array:

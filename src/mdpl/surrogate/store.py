@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 
 from mdpl.config_learning import SurrogateConfig, surrogate_config
@@ -90,12 +89,9 @@ def load_surrogate(path: Path) -> Surrogate:
         sizes = len(parameters), len(dynamic), len(summary), len(tasks)
     except (KeyError, TypeError, ValueError) as error:
         raise RunError(f"{path}: not a stored surrogate ({error}); train it again") from error
-    # Its shapes alone: drawing weights that are then replaced takes seconds.
-    network = eqx.filter_eval_shape(Network, config, *sizes, key=jax.random.key(0))
     fast, slow, outputs = (jnp.zeros(n, dtype=jnp.float32) for n in sizes[1:])
     scalers = Scalers(fast, fast, slow, slow, outputs)
-    like: Surrogate = read_tree(
-        path,
-        Surrogate(network, scalers, tasks, parameters, dynamic, summary, config.window_days),
-    )
-    return like
+    names = tasks, parameters, dynamic, summary
+    like = Surrogate(Network(config, *sizes), scalers, *names, config.window_days)
+    stored: Surrogate = read_tree(path, like)
+    return stored

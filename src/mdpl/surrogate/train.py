@@ -23,6 +23,7 @@ from mdpl.config_learning import SurrogateConfig
 from mdpl.errors import ModelError
 from mdpl.progress import Progress
 from mdpl.surrogate.batches import Batch, Pool, drawer, losses
+from mdpl.surrogate.layers import drawn
 from mdpl.surrogate.loop import as_device, descend
 from mdpl.surrogate.network import Network, Scalers, Surrogate
 from mdpl.surrogate.windows import SiteTensors
@@ -160,9 +161,8 @@ def _fresh(
         len(tensors.summary_names),
         len(tensors.tasks),
     )
-    make = eqx.filter_jit(lambda key: Network(config, *sizes, key=key))
     return Surrogate(
-        make(jax.random.key(config.seed)),
+        drawn(Network(config, *sizes), config.seed),
         scalers,
         tensors.tasks,
         tuple(parameter_names),
