@@ -1,5 +1,7 @@
 """Soil heat and water (MATSIRO.md 6, cases 14, 16-22; appendix A.5)."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -9,6 +11,10 @@ from scipy.special import erfc
 
 from mdpl.lsm.matsiro import soil
 from mdpl.lsm.matsiro.constants import L_MELT, RHO_WATER, SOIL_THICKNESS
+from mdpl.xla import AT_ONCE
+
+# Fine layers make long programs, run once.
+at_once = functools.partial(jax.jit, compiler_options=AT_ONCE)
 
 DT = 1800.0
 DZ = SOIL_THICKNESS[:, None]
@@ -87,7 +93,7 @@ def test_conduction_reproduces_the_semi_infinite_solid(fine_layers):
     fine_layers(layers)
     conductivity, capacity = held_surface(layers, k, c)
     start = jnp.full((len(layers), 1), 280.0).at[0].set(290.0)
-    advance = jax.jit(
+    advance = at_once(
         lambda t: jax.lax.fori_loop(
             0, steps, lambda _, now: soil.conduct(now, conductivity, capacity, 0.0 * ONE, DT), t
         )
@@ -111,7 +117,7 @@ def daily_amplitude(layers, regular, dt, k=1.2, c=2.4e6):
         return t, k * (t[0, 0] - t[1, 0]) / (0.5 * layers[1])
 
     times = np.arange(1, int(days * 86400 / dt) + 1) * dt
-    _, flux = jax.jit(lambda t: jax.lax.scan(step, t, jnp.asarray(times)))(
+    _, flux = at_once(lambda t: jax.lax.scan(step, t, jnp.asarray(times)))(
         jnp.full((len(layers), 1), 280.0)
     )
     last = times > (days - 1) * 86400
@@ -148,7 +154,7 @@ def test_frost_penetrates_as_stefan_and_neumann_say(fine_layers):
         return soil.freeze(t, water, ice, capacity)
 
     start = (jnp.full((n, 1), 273.15).at[0].set(263.15), jnp.zeros((n, 1)))
-    _, ice = jax.jit(lambda now: jax.lax.fori_loop(0, 30 * 48, step, now))(start)
+    _, ice = at_once(lambda now: jax.lax.fori_loop(0, 30 * 48, step, now))(start)
     front = float(ice.sum()) * thick / 0.4
     np.testing.assert_allclose(front, 0.7376, rtol=1e-3)
 
