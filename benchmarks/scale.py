@@ -2,6 +2,7 @@
 
 Usage: python benchmarks/scale.py tasks [--count 10000] [--milliseconds 10]
        python benchmarks/scale.py column [--days 60] [--towers 4 8 16] [--members 32 64]
+           [--through threads local]
 
 ``tasks`` runs a model that only waits, through threads and through a local dask cluster, and says
 what a task costs beyond its own time, and how the memory of this process grows. ``column`` runs
@@ -66,7 +67,7 @@ def tasks(count: int, milliseconds: float) -> None:
             )
 
 
-def column(days: int, towers: list[int], members: list[int]) -> None:
+def column(days: int, towers: list[int], members: list[int], through: list[str]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         study = virtual_study.Study(trained=max(towers), unseen=0, days=days)
         virtual_study.make(Path(folder), study, SilentProgress())
@@ -74,10 +75,12 @@ def column(days: int, towers: list[int], members: list[int]) -> None:
     model = Matsiro(default_cycles=1, member_cycles=0)
     model.prepare(sites)
     space = model.parameters.subset(model.recommended)
-    for number in [towers[0], *towers]:
+    clusters = [ClusterConfig(kind=kind, workers=2) for kind in through]
+    model.simulate(sites[0], None, ("Qle",))  # compiles
+    for number in towers:
         for size in members:
             plan = Plan(space, size, "sobol", 0, ("Qle", "Qh", "GPP"))
-            for cluster in (ClusterConfig(workers=2), ClusterConfig(kind="local", workers=2)):
+            for cluster in clusters:
                 with tempfile.TemporaryDirectory() as folder:
                     store = EnsembleStore(Path(folder) / "e.zarr")
                     begin = time.perf_counter()
@@ -107,11 +110,12 @@ def main() -> None:
     land.add_argument("--days", type=int, default=60)
     land.add_argument("--towers", type=int, nargs="+", default=[4, 8, 16])
     land.add_argument("--members", type=int, nargs="+", default=[32, 64])
+    land.add_argument("--through", nargs="+", default=["threads", "local"])
     chosen = parser.parse_args()
     if chosen.what == "tasks":
         tasks(chosen.count, chosen.milliseconds)
     else:
-        column(chosen.days, chosen.towers, chosen.members)
+        column(chosen.days, chosen.towers, chosen.members, chosen.through)
 
 
 if __name__ == "__main__":
