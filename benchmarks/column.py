@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
@@ -73,18 +73,21 @@ def run_all(number: int, season: str, steps: int) -> Callable[[], dict[str, np.n
     """A month of so many columns; the outputs of the last block."""
     column, state, record = columns(number, *SEASONS[season])
 
-    def block(tree: Any, first: int) -> Any:
-        return jax.tree.map(
-            lambda a: a[..., first : first + engine.BATCH] if a.shape[-1:] == (number,) else a, tree
-        )
-
     def run() -> dict[str, np.ndarray]:
-        for first in range(0, number, engine.BATCH):
-            mine = block((column, state), first)
+        for mine in blocks(number, (column, state)):
             _, out = engine.run(*mine, record, np.array([1800.0]), OUTPUTS, steps)
         return out
 
     return run
+
+
+def blocks(number: int, tree: Any) -> Iterator[Any]:
+    """What belongs to so many columns, in blocks as ensembles run them."""
+    for first in range(0, number, engine.BATCH):
+        yield jax.tree.map(
+            lambda a, i=first: a[..., i : i + engine.BATCH] if a.shape[-1:] == (number,) else a,
+            tree,
+        )
 
 
 def columns(batch: int, first: int, temperature: float, snow: float) -> tuple[Any, State, Forcing]:
