@@ -1,6 +1,8 @@
 """A Python function as a land model: its runs, its failures, its place in a file."""
 
+import gc
 import pickle
+import time
 
 import numpy as np
 import pytest
@@ -72,6 +74,30 @@ def test_several_towers_come_in_their_order_and_a_failed_run_is_an_error():
     np.testing.assert_allclose(runs[1]["Qle"], 0.1 * sites[1].forcing["SWdown"])
     with pytest.raises(ModelError, match=r"line at XX-0: the run failed: ArithmeticError"):
         list(simulate_each(MODEL, sites[:1], [np.array([0.95, 0.0])]))
+
+
+def test_what_waits_is_not_run_after_an_interrupt(monkeypatch):
+    monkeypatch.setattr("os.cpu_count", lambda: 1)
+    ran = []
+
+    class Slow:
+        parameters = SPACE
+        stopped = False
+
+        def simulate(self, site, values=None, outputs=None):
+            ran.append(site.code)
+            time.sleep(0.2)
+            return MODEL.simulate(site, values, outputs)
+
+        def stop(self):
+            self.stopped = True
+
+    model, sites = Slow(), [toy_bucket.site(f"XX-{i}", days=3) for i in range(9)]
+    with pytest.raises(KeyboardInterrupt):
+        for _ in simulate_each(model, sites, [None] * 9):
+            raise KeyboardInterrupt
+    gc.collect()
+    assert model.stopped and len(ran) <= 3
 
 
 def test_a_model_that_offers_nothing_more_is_asked_for_nothing_more():

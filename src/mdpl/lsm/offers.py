@@ -91,8 +91,9 @@ def simulate_each(
         yield from model.simulate_each(sites, values, outputs)
         return
     ask(model, list(zip(sites, values, strict=True)))
-    with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
-        rows = [None if v is None else np.asarray(v, dtype=float)[None] for v in values]
+    rows = [None if v is None else np.asarray(v, dtype=float)[None] for v in values]
+    pool = ThreadPoolExecutor(max_workers=os.cpu_count())
+    try:
         runs = [
             pool.submit(model.simulate, site, row, outputs)
             for site, row in zip(sites, rows, strict=True)
@@ -101,10 +102,13 @@ def simulate_each(
             made = run.result()
             reason = failures(made)[0]
             if reason:
-                for other in runs:
-                    other.cancel()
                 raise ModelError(f"{name_of(model)} at {site.code}: the run failed: {reason}")
             yield made.drop_vars(FAILURE, errors="ignore").isel(member=0)
+    except (KeyboardInterrupt, GeneratorExit):  # the latter where the caller was interrupted
+        stop(model)
+        raise
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def stop(model: LandModel) -> None:
