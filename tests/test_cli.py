@@ -12,6 +12,7 @@ import pytest
 import xarray as xr
 import yaml
 
+import small_model
 from command import mdpl
 from mdpl import __version__
 from mdpl.config import Config, load
@@ -112,6 +113,21 @@ def test_simulate_writes_alma_output_and_obeys_parameters(towers, tmp_path):
     for arguments, words in wrong:
         answer = mdpl("simulate", "XX-One", "--sites", towers, *arguments, "--out", out)
         refused(answer, *words)
+
+
+def test_simulate_runs_any_land_model(towers, tmp_path):
+    out, model = tmp_path / "run.nc", Path(small_model.__file__)
+    asked = ["simulate", "XX-One", "--sites", towers, "--model", model, "--out", out]
+    answer = mdpl(*asked, "--set", "albedo=0.3")
+    assert answer.returncode == 0, answer.stderr
+    assert "Qle" in answer.stdout and "Rnet" not in answer.stdout
+    with xr.open_dataset(out) as run:
+        assert run.attrs["model"] == "small" and run.attrs["parameter_albedo"] == 0.3
+        assert run.attrs["parameter_uptake"] == 0.5
+        assert set(run.data_vars) == {"Qle", "Qh", "GPP", "NEE"}
+    refused(mdpl(*asked, "--set", "vmax=40"), "vmax", "albedo")
+    refused(mdpl(*asked, "--plots", tmp_path / "plots"), "--plots", "matsiro only")
+    refused(mdpl(*asked, "--save-state", tmp_path / "s.nc"), "matsiro only", "small")
 
 
 def edit(towers, which, change):

@@ -26,7 +26,7 @@ from mdpl.cli_tools import out as _out
 from mdpl.cli_tools import progress as _progress
 from mdpl.cli_tools import resumable as _resumable
 from mdpl.cli_tools import say as _say
-from mdpl.errors import MdplError, RunError
+from mdpl.errors import ConfigError, MdplError, RunError
 from mdpl.report import processes
 
 if TYPE_CHECKING:
@@ -47,6 +47,10 @@ app.add_typer(cli_exports.app, name="export")
 
 ConfigFile = Annotated[Path, typer.Argument(metavar="CONFIG", help="configuration (YAML)")]
 RunFolderArgument = Annotated[Path, typer.Argument(metavar="RUN", help="run folder")]
+
+SHOWN = ("Qle", "Qh", "Rnet", "Qg", "GPP", "TVeg", "ESoil", "ECanop", "AvgSurfT")
+"""Outputs whose means ``simulate`` prints, of those a land model has."""
+
 SitesFolder = Annotated[
     Path | None,
     typer.Option("--sites", help="folder of PLUMBER2 pairs; without it, the towers that ship"),
@@ -216,6 +220,9 @@ def simulate(
     code: Annotated[str, typer.Argument(metavar="SITE", help="tower code")],
     out: Annotated[Path, typer.Option("--out", help="NetCDF file to write")],
     sites: SitesFolder = None,
+    model: Annotated[
+        str, typer.Option(metavar="MODEL", help="land model, as for 'mdpl model check'")
+    ] = "matsiro",
     assign: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="NAME=VALUE", help="a parameter, may be repeated"),
@@ -237,22 +244,26 @@ def simulate(
         typer.Option(metavar="FOLDER", help="draw the run into this folder, as PNG and SVG"),
     ] = None,
 ) -> None:
-    """Run the land model once at one tower."""
+    """Run a land model once at one tower."""
+    from mdpl.lsm.opening import named
     from mdpl.simulation import assignments, from_table, simulate_to_file
 
+    if plots and model != "matsiro":
+        raise ConfigError(f"--plots draws runs of matsiro only, not of {model}; leave it out")
     values = from_table(parameters, code) if parameters else {}
     values |= assignments(assign or [])
     _keep_compiled()
     with _out.status(f"{code}: spin-up and run"):
-        dataset = simulate_to_file(code, sites, values, out, start=from_state, end=save_state)
+        dataset = simulate_to_file(
+            code, sites, values, out, model=named(model), start=from_state, end=save_state
+        )
     table = Table(title=f"{code}: means over {dataset.sizes['time']:,} steps")
     for heading in ("variable", "mean", "unit", ""):
         table.add_column(heading)
-    for name in ("Qle", "Qh", "Rnet", "Qg", "GPP", "TVeg", "ESoil", "ECanop", "AvgSurfT"):
+    for name in [n for n in SHOWN if n in dataset] or list(map(str, dataset.data_vars)):
         about = dataset[name].attrs
-        table.add_row(
-            name, f"{float(dataset[name].mean()):.4g}", about["units"], about["long_name"]
-        )
+        mean = f"{float(dataset[name].mean()):.4g}"
+        table.add_row(name, mean, about.get("units", ""), about.get("long_name", ""))
     _out.print(table)
     _say(str(out))
     if plots:

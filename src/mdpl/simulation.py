@@ -13,6 +13,8 @@ from mdpl.errors import ModelError
 from mdpl.files import writing
 from mdpl.lsm.matsiro import restart
 from mdpl.lsm.matsiro.model import Matsiro
+from mdpl.lsm.model import LandModel
+from mdpl.lsm.offers import name_of, outputs_of, simulate_each
 from mdpl.sites.catalogue import open_sites
 
 
@@ -22,23 +24,26 @@ def simulate_to_file(
     values: Mapping[str, float],
     out: Path,
     *,
+    model: LandModel | None = None,
     start: Path | None = None,
     end: Path | None = None,
 ) -> xr.Dataset:
-    """Run the built-in land model and store everything it computes.
+    """Run a land model and store everything it computes.
 
     Args:
         folder: of PLUMBER2 pairs; None = the towers that come with MdPL.
         values: parameters that differ from the tower's defaults, physical units.
-        start: state to start from (see `mdpl.lsm.matsiro.restart`); None = spin-up.
+        model: None = the built-in one.
+        start: state of the built-in one to start from (see `mdpl.lsm.matsiro.restart`);
+            None = spin-up.
         end: where to save the state at the end.
 
     Raises:
         SiteError, ModelError, RunError: unknown tower or parameter, a value out of bounds, a
-            file that cannot be written.
+            run that failed, states of another model, a file that cannot be written.
     """
     site = open_sites(folder, [code])[0]
-    model = Matsiro()
+    model = model or Matsiro()
     full = model.parameters.complete(
         tuple(values), np.array(list(values.values()), dtype=float), site.attributes
     )
@@ -46,14 +51,16 @@ def simulate_to_file(
     with writing(out):
         out.parent.mkdir(parents=True, exist_ok=True)
     if start is None and end is None:
-        dataset = model.simulate(site, full).isel(member=0)
+        dataset = next(iter(simulate_each(model, [site], [full], tuple(outputs_of(model)))))
+    elif not isinstance(model, Matsiro):
+        raise ModelError(f"states are saved and read for matsiro only, not for {name_of(model)}")
     else:
         state = model.spun_up(site, full) if start is None else restart.load(start)
         dataset, last = model.carry_on(site, full, state)
         if end is not None:
             with writing(end):
                 restart.save(last, end)
-    dataset.attrs["site"] = code
+    dataset.attrs |= {"site": code, "model": name_of(model)}
     for name, value in zip(model.parameters.names, full, strict=True):
         dataset.attrs[f"parameter_{name}"] = float(value)
     with writing(out):
