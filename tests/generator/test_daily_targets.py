@@ -37,9 +37,9 @@ def tower(seed: int, hours: float, steps: int = 24, truth=(0.8, 0.5, 0.2, 0.5)):
     return TowerObservations(built, known, {}, {}, DailyTargets(values, variance))
 
 
-def surrogate(hours: float, steps: int = 24) -> Surrogate:
-    runs = [toy.runs(DAYS, 12, s, TASKS, steps, hours) for s in range(2)]
-    return surrogate_train.train(runs, toy.NAMES, toy.tiny(steps=20, learning_rate=0.01))[0]
+def surrogate(hours: float, training: int = 20) -> Surrogate:
+    runs = [toy.runs(DAYS, 12, s, TASKS, 24, hours) for s in range(2)]
+    return surrogate_train.train(runs, toy.NAMES, toy.tiny(steps=training, learning_rate=0.01))[0]
 
 
 def by_hand(learnt: Surrogate, one: TowerObservations, unit: np.ndarray) -> list[float]:
@@ -90,11 +90,11 @@ def test_judging_is_by_the_same_objective(hours):
 
 
 def test_learning_from_daily_means_alone_comes_closer_to_them():
-    learnt, one = surrogate(24), tower(5, 24)
+    learnt, one = surrogate(24, training=200), tower(5, 24)
     start = one.tensors.default_unit
     generator, history = train(learnt, [one], config(kind="free", learning_rate=0.1))
     unit = generator.parameters(one.tensors.code, one.known, start)
-    assert sum(by_hand(learnt, one, unit)) < 0.8 * sum(by_hand(learnt, one, start))
+    assert sum(by_hand(learnt, one, unit)) < 0.2 * sum(by_hand(learnt, one, start))
     assert len(history) == 30
 
 
