@@ -91,9 +91,11 @@ def recovery(contents: Contents) -> Plot | None:
     figure = Figure(figsize=(1.75 * columns + 0.4, 1.85 * rows + 0.6), layout="constrained")
     for i, name in enumerate(names):
         axes = figure.add_subplot(rows, columns, i + 1)
-        unit = _unit_words(units.get(name))
-        title = f"{name} ({unit})" if unit else name
-        _recovery_panel(axes, table[table["parameter"] == name], title)
+        _recovery_panel(axes, table[table["parameter"] == name], name)
+        axes.text(
+            0.97, 0.04, _unit_words(units.get(name)), transform=axes.transAxes, ha="right",
+            fontsize=7.5, color=FAINT,
+        )  # fmt: skip
     figure.supxlabel("Hidden truth", fontsize=9)
     figure.supylabel("Learnt", fontsize=9)
     held = held_out(table)
@@ -121,7 +123,7 @@ def rank_correlation(table: pd.DataFrame) -> float:
     return float(stats.spearmanr(clean["truth"], clean["learnt"]).statistic)
 
 
-def _recovery_panel(axes: Axes, table: pd.DataFrame, title: str) -> None:
+def _recovery_panel(axes: Axes, table: pd.DataFrame, name: str) -> None:
     held = held_out(table)
     judged = table[held] if held.any() else table
     numbers = table[["truth", "learnt"]].to_numpy()
@@ -140,7 +142,7 @@ def _recovery_panel(axes: Axes, table: pd.DataFrame, title: str) -> None:
         axes.plot(rest["truth"], rest["learnt"], "o", ms=3.2, mfc="white", mec=DEFAULT, mew=0.9)
     axes.plot(judged["truth"], judged["learnt"], "o", ms=4.2, color=LEARNT, mec="white", mew=0.4)
     axes.set(xlim=limits, ylim=limits)
-    axes.set_title(title, fontsize=8.5)
+    axes.set_title(name, fontsize=8.5)
     axes.tick_params(labelsize=7.5)
     rho = rank_correlation(judged)
     text = f"ρ = {rho:.2f}" if np.isfinite(rho) else "ρ undefined"
