@@ -9,7 +9,7 @@ import warnings
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from mdpl.check import examine
@@ -160,6 +160,7 @@ def read_damaged(folder, damage, reader):
 
 @examples(150)
 @given(damage=damages(), reader=st.sampled_from(sorted(READERS)))
+@example(damage=("scores.csv", "flip", 0.5546875, 0, False), reader="report")
 def test_any_damage_is_read_past_or_told_in_words(victim, damage, reader):
     read_damaged(victim, damage, reader)
 

@@ -160,16 +160,19 @@ def read_json(path: Path) -> dict[str, Any]:
     return content
 
 
-def read_table(path: Path, columns: Iterable[str] = (), again: str = "") -> pd.DataFrame:
+def read_table(
+    path: Path, columns: Iterable[str] = (), again: str = "", numbers: Iterable[str] = ()
+) -> pd.DataFrame:
     """A table (CSV) of a run folder.
 
     Args:
         columns: what it must have.
+        numbers: which of these must be numbers.
         again: command that makes it again; otherwise the one that read it.
 
     Raises:
         RunError: it is missing, or lacks a column.
-        DamageError: it is no table, or not what was written.
+        DamageError: it is no table, not what was written, or has text for a number.
     """
     if not path.exists():
         raise RunError(f"{path}: cannot be read: missing; {_remedy(again)}")
@@ -186,6 +189,11 @@ def read_table(path: Path, columns: Iterable[str] = (), again: str = "") -> pd.D
             f"{path}: expected columns {', '.join(columns)}; missing {', '.join(absent)}; "
             f"{_remedy(again)}"
         )
+    for name in numbers:
+        if len(table) and not pd.api.types.is_numeric_dtype(table[name]):
+            raise DamageError(
+                f"{path}: column {name}: expected numbers, found text; {_remedy(again)}"
+            )
     return table
 
 

@@ -28,6 +28,12 @@ PARAMETER_COLUMNS = (
     "unit",
 )
 EXCESS = ("default", "learnt", "floor", "removed")
+NUMBERS = {
+    *EXCESS, "value", "n", "lower", "upper", "rmse", "truth", "dRMSE", "promised", "delivered",
+    "gap", "rmse_over_sd", "lsm", "surrogate", "cosine",
+}  # fmt: skip
+"""Columns that hold numbers in every table that has them."""
+
 EXTRA = {
     "flux_choice": (
         "experiments/flux-choice/gains.csv",
@@ -181,7 +187,7 @@ def read(folder: Path) -> Contents:
             f"run folder {folder}: a report needs {', '.join(NEEDED)}; missing "
             f"{', '.join(missing)}. Run the stages before the report first (mdpl evaluate RUN)"
         )
-    scores = read_table(folder / "scores.csv", COLUMNS)
+    scores = _read(folder / "scores.csv", COLUMNS)
     sites = read_json(folder / "sites.json")
     about = {code: _about(folder, code) for code in sites}
     return Contents(
@@ -192,7 +198,7 @@ def read(folder: Path) -> Contents:
         timings=read_json(folder / "timings.json"),
         scores=scores,
         gains=gains(scores, REFERENCE),
-        parameters=read_table(folder / "parameters.csv", PARAMETER_COLUMNS),
+        parameters=_read(folder / "parameters.csv", PARAMETER_COLUMNS),
         promised=_optional(folder / "promised.csv", ("site", "flux", "period", "rmse")),
         fidelity=_optional(
             folder / "surrogate" / "fidelity.csv", ("site", "task", "metric", "value")
@@ -301,4 +307,8 @@ def _about(folder: Path, code: str) -> dict[str, str]:
 
 
 def _optional(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
-    return read_table(path, columns) if path.is_file() else pd.DataFrame(columns=list(columns))
+    return _read(path, columns) if path.is_file() else pd.DataFrame(columns=list(columns))
+
+
+def _read(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
+    return read_table(path, columns, numbers=NUMBERS & set(columns))
