@@ -130,13 +130,13 @@ def test_a_scheduler_that_is_killed_is_told_and_nothing_finished_is_lost(tmp_pat
         process.kill()
 
     with scheduler(tmp_path) as (process, address):
-        killing = threading.Thread(target=kill, args=[process])
+        killing = threading.Thread(target=kill, args=[process], daemon=True)
         killing.start()
         with pytest.raises(
             RunError, match=rf"dask scheduler {address} went away; what is finished"
         ):
             runs(store.path, Line(slow=0.1), ClusterConfig(kind="address", address=address))
-        killing.join()
+        killing.join(timeout=60)
     before = store.finished(codes)
     assert 0 < before < 48
     with scheduler(tmp_path) as (_, address):
