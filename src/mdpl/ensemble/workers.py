@@ -85,8 +85,8 @@ def open_workers(settings: ClusterConfig | None) -> Iterator[Workers]:
             if isinstance(error, MdplError) or client.status == "running":
                 raise
             raise RunError(
-                f"the dask scheduler {settings.address} went away; what is finished is kept: start "
-                "a scheduler and workers, and give the same command again"
+                f"the dask scheduler {settings.address or settings.kind} went away; what is "
+                "finished is kept: start a scheduler and workers, and give the same command again"
             ) from error
         finally:
             executor.shutdown(wait=False)
