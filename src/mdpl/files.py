@@ -13,6 +13,7 @@ import io
 import json
 import os
 import shutil
+import tempfile
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -29,8 +30,12 @@ NETCDF = threading.RLock()
 one thread at a time."""
 
 
-def write_atomic(path: Path, data: bytes | str) -> None:
+def write_atomic(path: Path, data: bytes | str, named: bool = True) -> None:
     """Replace a file whole or not at all.
+
+    Args:
+        named: have the file's name on the disk too before going on; not needed where a file that
+            is lost with the power is noticed and made again.
 
     Raises:
         RunError: the disk is full or the folder cannot be written.
@@ -47,7 +52,8 @@ def write_atomic(path: Path, data: bytes | str) -> None:
             os.replace(temporary, path)
         finally:
             temporary.unlink(missing_ok=True)
-        sync(path.parent)
+        if named:
+            sync(path.parent)
 
 
 def write_sealed(path: Path, data: bytes | str) -> None:
@@ -80,6 +86,18 @@ def save_dataset(dataset: xr.Dataset, path: Path) -> None:
         finally:
             temporary.unlink(missing_ok=True)
         sync(path.parent)
+
+
+def ready(folder: Path) -> Path:
+    """A folder made where there is none, before long work that writes into it.
+
+    Raises:
+        RunError: nothing can be written there.
+    """
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return folder
 
 
 def sync(path: Path) -> None:
@@ -167,7 +185,7 @@ def read_table(
 
     Args:
         columns: what it must have.
-        numbers: which of these must be numbers.
+        numbers: columns that must hold numbers where the table has them.
         again: command that makes it again; otherwise the one that read it.
 
     Raises:
@@ -189,7 +207,7 @@ def read_table(
             f"{path}: expected columns {', '.join(columns)}; missing {', '.join(absent)}; "
             f"{_remedy(again)}"
         )
-    for name in numbers:
+    for name in set(numbers) & set(table):
         if len(table) and not pd.api.types.is_numeric_dtype(table[name]):
             raise DamageError(
                 f"{path}: column {name}: expected numbers, found text; {_remedy(again)}"

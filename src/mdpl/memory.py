@@ -10,16 +10,18 @@ import sys
 
 _TRIM_THRESHOLD, _MMAP_MAX, _ARENA_MAX = -1, -4, -8  # numbers of malloc.h
 _MOST = 2**31 - 1
+_OF_DASK = ("MALLOC_TRIM_THRESHOLD_", "65536")  # in the environment of every worker, nobody's wish
 
 
 def keep_within_stages() -> None:
     """Have the C library keep what large arrays have freed for the next ones.
 
     Left alone, it gives every array above 32 MB back at once, and a training step spends a fifth of
-    its time on getting and clearing the same pages again. A user's own ``MALLOC_...`` stand;
-    elsewhere than on Linux nothing is done.
+    its time on getting and clearing the same pages again. A user's own ``MALLOC_...`` stand (what
+    dask sets for its workers is not one); elsewhere than on Linux nothing is done.
     """
-    if sys.platform != "linux" or any(name.startswith("MALLOC_") for name in os.environ):
+    own = {item for item in os.environ.items() if item[0].startswith("MALLOC_")} - {_OF_DASK}
+    if sys.platform != "linux" or own:
         return
     with contextlib.suppress(OSError, AttributeError):
         library = ctypes.CDLL("libc.so.6")

@@ -1,6 +1,7 @@
 """Ensembles are stored as they come, taken up where they stopped, and tell failures apart."""
 
-from dataclasses import dataclass, field
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ import xarray as xr
 from mdpl.config import ClusterConfig
 from mdpl.ensemble.run import BATCH, Plan, run_ensemble
 from mdpl.ensemble.store import DONE, FAILED, PENDING, EnsembleStore
+from mdpl.ensemble.workers import threads
 from mdpl.errors import ModelError, RunError
 from mdpl.lsm.model import Parameter, ParameterSpace
 from mdpl.progress import SilentProgress
@@ -62,6 +64,39 @@ def test_every_member_is_what_the_model_gives(tmp_path):
     expected = physical[:, :1] * site.forcing["SWdown"].values + physical[:, 1:]
     np.testing.assert_allclose(runs.read("Qle", runs.usable), expected, rtol=1e-6)
     assert (runs.status == DONE).all()
+
+
+@dataclass
+class Counting:
+    """Threads that note how many tasks they were given."""
+
+    tasks: int = 0
+
+    @contextmanager
+    def __call__(self, settings):
+        with threads(2) as inner:
+
+            def submit(*given):
+                self.tasks += 1
+                return inner.submit(*given)
+
+            yield replace(inner, submit=submit)
+
+
+@pytest.mark.parametrize(("seconds", "fewest", "most"), [(60.0, 12, 30), (0.0, 96, 96)])
+def test_short_batches_are_handed_over_together_and_long_ones_alone(
+    tmp_path, monkeypatch, seconds, fewest, most
+):
+    counting, model = Counting(), Line()
+    monkeypatch.setattr("mdpl.ensemble.run.open_workers", counting)
+    monkeypatch.setattr("mdpl.ensemble.run.HAND_OVER", seconds)
+    store, sites = EnsembleStore(tmp_path / "e.zarr"), [tower(), tower("XX-Two")]
+    plan = replace(PLAN, members=48, batch=1)
+    assert run_ensemble(model, sites, plan, store, SilentProgress()) == 96
+    assert model.ran == [1] * 96
+    assert fewest <= counting.tasks <= most
+    for site in sites:
+        assert (store.site(site.code).status == DONE).all()
 
 
 def test_interrupted_and_repeated_runs_only_what_is_left(tmp_path):

@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -121,7 +122,8 @@ def scheduler(folder):
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [0, *TWENTY])
 def test_a_scheduler_that_is_killed_is_told_and_nothing_finished_is_lost(tmp_path, seed):
-    enough, store = random.Random(seed).randrange(4, 44), EnsembleStore(tmp_path / "b.zarr")
+    # What the worker has in hand it may finish still: two batches, each too long to go with others.
+    enough, store = random.Random(seed).randrange(4, 32), EnsembleStore(tmp_path / "b.zarr")
     codes = ["XX-One", "XX-Two"]
 
     def kill(process):
@@ -135,7 +137,7 @@ def test_a_scheduler_that_is_killed_is_told_and_nothing_finished_is_lost(tmp_pat
         with pytest.raises(
             RunError, match=rf"dask scheduler {address} went away; what is finished"
         ):
-            runs(store.path, Line(slow=0.1), ClusterConfig(kind="address", address=address))
+            runs(store.path, Line(slow=0.3), ClusterConfig(kind="address", address=address))
         killing.join(timeout=60)
     before = store.finished(codes)
     assert 0 < before < 48
@@ -200,6 +202,14 @@ def test_too_many_failures_and_the_first_one_stop_a_run(tmp_path):
         runs(tmp_path / "a.zarr", BRITTLE, None, planned(most=0.05))
     with pytest.raises(ModelError, match=r"member \d+ failed: ArithmeticError: gain"):
         runs(tmp_path / "b.zarr", BRITTLE, None, planned(policy="abort"))
+
+
+def test_the_first_failure_stops_batches_handed_over_together(tmp_path, monkeypatch):
+    monkeypatch.setattr("mdpl.ensemble.run.HAND_OVER", 60.0)
+    plan = replace(planned(policy="abort"), members=96, batch=1)
+    with pytest.raises(ModelError, match=r"member \d+ failed: ArithmeticError: gain"):
+        runs(tmp_path / "a.zarr", BRITTLE, ClusterConfig(workers=1), plan)
+    assert len(EnsembleStore(tmp_path / "a.zarr").reasons("XX-One")) == 1
 
 
 def test_absurd_magnitudes_are_failures(tmp_path):

@@ -52,7 +52,7 @@ def put(place: Path, array: zarr.Array, rows: np.ndarray, values: np.ndarray) ->
             there = np.asarray(array[first : first + size])
             chunk[: len(there)] = there
         chunk[rows[here] - first] = values[here]
-        write_atomic(file_of(place, array, number), _encoded(chunk))
+        write_atomic(file_of(place, array, number), _encoded(chunk), named=False)
 
 
 def _encoded(chunk: np.ndarray) -> bytes:

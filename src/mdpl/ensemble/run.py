@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
@@ -21,6 +22,10 @@ from mdpl.sites.site import Site
 
 RESAMPLINGS = 3
 """Times a failed member gets another point, where failures are resampled."""
+
+HAND_OVER = 0.2
+"""Seconds of work handed to a worker at a time where batches are shorter; a cluster's own toil for
+a task is a few milliseconds."""
 
 
 @dataclass(frozen=True)
@@ -165,40 +170,73 @@ def _run_all(
     task: Task,
 ) -> None:
     shared_model, shared_place, code_shared = workers.share(model), None, ""
-    running: dict[Future, Batch] = {}
-    queue = list(reversed(todo))
+    running: dict[Future, list[Batch]] = {}
+    queue, together = list(reversed(todo)), 1
     try:
         while queue or running:
             while queue and len(running) < workers.slots():
-                batch = queue.pop()
-                if batch.code != code_shared:
-                    shared_place, code_shared = workers.share(place_of[batch.code]), batch.code
+                fair = len(queue) // (2 * workers.slots()) + 1
+                batches = _next(queue, min(together, fair))
+                if batches[0].code != code_shared:
+                    code_shared = batches[0].code
+                    shared_place = workers.share(place_of[code_shared])
                 running[
-                    workers.submit(run_batch, shared_model, shared_place, batch, plan, store)
-                ] = batch
+                    workers.submit(_run_batches, shared_model, shared_place, batches, plan, store)
+                ] = batches
             finished, _ = wait(running, timeout=1.0, return_when=FIRST_COMPLETED)
             for future in finished:
-                batch = running.pop(future)
-                try:
-                    reasons = future.result()
-                except workers.lost as error:
-                    raise RunError(
-                        f"{name_of(model)} at {batch.code}: the worker died each time members "
-                        f"{batch.members[0]} to {batch.members[-1]} ran; look into its log: often "
-                        "it lacks memory. What is finished is kept"
-                    ) from error
-                if reasons and plan.failures.policy == "abort":
-                    member, reason = next(iter(reasons.items()))
-                    raise ModelError(
-                        f"{name_of(model)} at {batch.code}: member {member} failed: {reason}; "
-                        "mend it, or set ensemble.failures to drop or resample"
-                    )
-                task.advance(len(batch.members))
+                batches = running.pop(future)
+                seconds = _told(future, batches, model, plan, workers)
+                task.advance(sum(len(batch.members) for batch in batches))
+                together = max(1, int(HAND_OVER * len(batches) / seconds))
     except BaseException:
         for future in running:
             future.cancel()
         stop(model)
         raise
+
+
+def _next(queue: list[Batch], most: int) -> list[Batch]:
+    """Take the last batches of a queue, all of one tower, in turn."""
+    code, found = queue[-1].code, []
+    while queue and queue[-1].code == code and len(found) < most:
+        found.append(queue.pop())
+    return found
+
+
+def _told(
+    future: Future, batches: Sequence[Batch], model: LandModel, plan: Plan, workers: Workers
+) -> float:
+    """Seconds that finished batches took; an error where they ended a run."""
+    at = f"{name_of(model)} at {batches[0].code}"
+    try:
+        reasons, seconds = future.result()
+    except workers.lost as error:
+        raise RunError(
+            f"{at}: the worker died each time members {batches[0].members[0]} to "
+            f"{batches[-1].members[-1]} ran; look into its log: often it lacks memory. What is "
+            "finished is kept"
+        ) from error
+    if reasons and plan.failures.policy == "abort":
+        member, reason = next(iter(reasons.items()))
+        raise ModelError(
+            f"{at}: member {member} failed: {reason}; mend it, or set ensemble.failures to drop "
+            "or resample"
+        )
+    return seconds
+
+
+def _run_batches(
+    model: LandModel, site: Site, batches: Sequence[Batch], plan: Plan, store: EnsembleStore
+) -> tuple[dict[int, str], float]:
+    """Members of some batches that failed and why, and the seconds that all took."""
+    begin = time.perf_counter()
+    found: dict[int, str] = {}
+    for batch in batches:
+        found |= run_batch(model, site, batch, plan, store)
+        if found and plan.failures.policy == "abort":
+            break
+    return found, time.perf_counter() - begin
 
 
 def _resample(site: Site, plan: Plan, store: EnsembleStore, attempt: int) -> bool:
