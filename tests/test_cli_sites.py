@@ -72,6 +72,19 @@ def test_mistakes_end_in_one_message(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_a_folder_that_cannot_be_written_is_told_before_any_tower_is_read(monkeypatch, tmp_path):
+    from typer.testing import CliRunner
+
+    from mdpl.cli_sites import app
+    from mdpl.errors import RunError
+    from mdpl.report import site_pages
+
+    monkeypatch.setattr(site_pages, "examine_towers", lambda *given: pytest.fail("read a tower"))
+    (tmp_path / "file").write_text("")
+    answer = CliRunner().invoke(app, ["check", "--out", str(tmp_path / "file" / "out")])
+    assert isinstance(answer.exception, RunError) and "in the way" in str(answer.exception)
+
+
 def test_an_interrupted_check_says_what_is_left(monkeypatch, tmp_path):
     from typer.testing import CliRunner
 

@@ -37,11 +37,13 @@ def check(
     remarks: Annotated[bool, typer.Option(help="print remarks too, not only in the files")] = False,
 ) -> None:
     """Look for flaws in tower records: a verdict a tower, with reasons."""
+    from mdpl.files import ready
     from mdpl.report.site_pages import examine_towers
     from mdpl.report.site_tables import write_tables
     from mdpl.sites.catalogue import find_towers
 
     towers = find_towers(sites, site)
+    ready(out)
     examinations = []
     left = "pages drawn so far are kept, tables are only written at the end"
     with resumable(left), progress().task("examining towers", len(towers)) as task:

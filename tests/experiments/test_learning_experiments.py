@@ -30,7 +30,9 @@ from mdpl.experiments import (
     virtual_study,
 )
 from mdpl.experiments.learning import open_experiment
+from mdpl.experiments.likeness import surroundings
 from mdpl.files import load_dataset, save_dataset
+from mdpl.generator.known import describe
 from mdpl.job import read_parameters
 from mdpl.progress import SilentProgress
 from mdpl.runs import open_run
@@ -287,10 +289,17 @@ def test_the_way_of_a_tower_is_that_which_promises_most_at_the_others(transferre
     assert set(across["kind"]) == {"attributes", "common"}
     assert set(table.loc[table["scope"] == "class", "kind"]) == {"attributes"}
     assert set(table["share"]) == set(transfer_share.SHARES)
+    known = {site.code: describe(site) for site in transferred.job.training}
+    apart = {}
+    for code in known:
+        others = [other for other in known if other != code]
+        found = surroundings(code, others, known, "attributes").distance
+        apart[code] = pd.Series(found, index=others)
     for row in across.to_dict("records"):
-        others = across[(across["share"] == row["share"]) & (across["kind"] == row["kind"])]
-        others = others[others["site"] != row["site"]]
-        assert row["elsewhere"] == pytest.approx(others["promised"].mean())
+        same = across[(across["share"] == row["share"]) & (across["kind"] == row["kind"])]
+        told = same.set_index("site")["promised"].drop(row["site"])
+        near = np.exp(-0.5 * (apart[row["site"]] / apart[row["site"]].min()) ** 2)
+        assert row["elsewhere"] == pytest.approx((near * told).sum() / near.sum())
     best = across.loc[across.groupby("site")["elsewhere"].idxmin()].set_index("site")
     assert across["chosen"].sum() == len(best)
     for one in (one for one in transfer.lessons(transferred) if one.scope == "across"):
@@ -305,16 +314,20 @@ def test_the_way_of_a_tower_is_that_which_promises_most_at_the_others(transferre
         np.testing.assert_allclose(here, default + way["share"] * (there - default), atol=1e-6)
 
 
-def test_a_towers_own_promise_does_not_choose_its_way():
+def test_a_towers_own_promise_does_not_choose_its_way_and_those_alike_choose_most():
     near, far = transfer_share.Way("common", 0.5), transfer_share.Way("attributes", 1.0)
     promised = {
         "A": {far: 0.2, near: 0.9},
         "B": {far: 1.4, near: 0.8},
         "C": {far: 1.3, near: 0.9},
     }
-    table = transfer_share.choose(promised, far)
+    even = {a: {b: 0.5 for b in promised if b != a} for a in promised}
+    table = transfer_share.choose(promised, far, even)
     assert transfer_share.chosen_ways(table) == {"A": near, "B": far, "C": far}
-    alone = transfer_share.choose({"A": {far: 0.2, near: 0.1}}, far)
+    even["B"] = {"A": 0.1, "C": 0.9}
+    table = transfer_share.choose(promised, far, even)
+    assert transfer_share.chosen_ways(table) == {"A": near, "B": near, "C": far}
+    alone = transfer_share.choose({"A": {far: 0.2, near: 0.1}}, far, {})
     assert transfer_share.chosen_ways(alone) == {"A": far}
 
 

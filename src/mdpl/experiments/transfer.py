@@ -43,10 +43,10 @@ from mdpl.experiments.learning import (
     simulate_first,
     working,
 )
+from mdpl.experiments.likeness import surroundings
 from mdpl.experiments.transfer_share import COMMON, SHARES, Way
 from mdpl.files import read_table
 from mdpl.generator.known import describe
-from mdpl.generator.network import fit_encoder
 from mdpl.job import simulation_path, tensors
 from mdpl.progress import Progress
 from mdpl.sites.site import Site
@@ -152,16 +152,12 @@ def foresee(experiment: Experiment) -> pd.DataFrame:
     kind = experiment.job.config.generator.kind
     rows = []
     for one in lessons(experiment):
-        codes = [code for code in known if code != one.site.code]
-        encoder = fit_encoder(codes, [known[c] for c in codes], kind)
-        features = {code: encoder(code, known[code]) for code in known}
-        here = features[one.site.code]
-        there = np.stack([features[s.code] for s in one.teachers])
-        varies = np.ptp(np.stack([features[c] for c in codes]), axis=0) > 0
-        varies = varies if varies.any() else np.ones_like(varies)
-        distance = np.sqrt(((there - here)[:, varies] ** 2).mean(axis=1))
-        beyond = np.maximum(there.min(axis=0) - here, here - there.max(axis=0))
-        outside = [name for i, name in enumerate(encoder.names) if beyond[i] > MARGIN]
+        codes = [s.code for s in one.teachers]
+        around = surroundings(one.site.code, codes, known, kind)
+        beyond = np.maximum(
+            around.there.min(axis=0) - around.here, around.here - around.there.max(axis=0)
+        )
+        outside = [name for i, name in enumerate(around.names) if beyond[i] > MARGIN]
         if one.site.land_cover not in {s.land_cover for s in one.teachers}:
             outside.insert(0, "land cover")
         rows.append(
@@ -170,8 +166,8 @@ def foresee(experiment: Experiment) -> pd.DataFrame:
                 "pft": one.site.pft,
                 "scope": one.scope,
                 "towers": len(one.teachers),
-                "distance": float(distance.min()),
-                "nearest": one.teachers[int(distance.argmin())].code,
+                "distance": float(around.distance.min()),
+                "nearest": codes[int(around.distance.argmin())],
                 "outside": ", ".join(outside),
                 "trusted": not outside,
             }
@@ -246,7 +242,9 @@ def _give(
         tables = list(ways.values())
         told = transfer_share.promises(experiment, surrogate, one.site, seen[code], tables)
         promised[code] = dict(zip(ways, told, strict=True))
-    table = transfer_share.choose(promised, Way(job.config.generator.kind, 1.0))
+    kind = job.config.generator.kind
+    alike = transfer_share.alike({one.site.code: describe(one.site) for one in chosen}, kind)
+    table = transfer_share.choose(promised, Way(kind, 1.0), alike)
     taken = transfer_share.chosen_ways(table)
     return pd.concat([given[code][way] for code, way in taken.items()]), table
 

@@ -4,7 +4,8 @@ A generator that has learnt from few towers fits them and errs at the next. Two 
 back: one shift of the defaults for all towers (kind ``common``) in place of one by attributes, and
 going only a share of the way from the defaults to what was learnt. Which, and how far, is itself a
 question of transfer: the surrogate says what every choice promises at each tower left out, and a
-tower's own choice is the one that promises most at the *other* towers left out. Its observations
+tower's own choice is the one that promises most at the *other* towers left out, those most alike
+counting most (`mdpl.experiments.likeness`): what serves forests may harm shrubs. Its observations
 are part of what those generators learnt from, but never of the judgement.
 """
 
@@ -18,7 +19,9 @@ import pandas as pd
 
 from mdpl import rounds
 from mdpl.experiments.learning import Experiment
+from mdpl.experiments.likeness import surroundings, weights
 from mdpl.files import load_dataset
+from mdpl.generator.known import Known
 from mdpl.job import Job, by_tower, score, simulation_path
 from mdpl.sites.site import Site
 from mdpl.surrogate.network import Surrogate
@@ -72,20 +75,44 @@ def promises(
     return told
 
 
-def choose(promised: Mapping[str, Mapping[Way, float]], usual: Way) -> pd.DataFrame:
+def alike(known: Mapping[str, Known], kind: str) -> dict[str, dict[str, float]]:
+    """What every other tower counts for a tower, sum one, from what is known of them.
+
+    Args:
+        kind: of the generator whose features tell towers apart.
+    """
+    found = {}
+    for code in known:
+        others = [other for other in known if other != code]
+        if others:
+            near = weights(surroundings(code, others, known, kind).distance)
+            found[code] = dict(zip(others, near.tolist(), strict=True))
+    return found
+
+
+def choose(
+    promised: Mapping[str, Mapping[Way, float]],
+    usual: Way,
+    alike: Mapping[str, Mapping[str, float]],
+) -> pd.DataFrame:
     """The way of each tower left out.
 
     Args:
         promised: tower -> way -> `promises`.
         usual: taken where there is no other tower to ask.
+        alike: tower -> other tower -> what it counts, sum one.
 
     Returns:
-        site, kind, share, promised (at the tower), elsewhere (mean over the other towers), chosen.
+        site, kind, share, promised (at the tower), elsewhere (mean over the other towers, as they
+        count), chosen.
     """
     rows = []
     for code, own in promised.items():
-        others = [told for other, told in promised.items() if other != code]
-        elsewhere = {w: np.mean([o[w] for o in others]) if others else np.nan for w in own}
+        others = alike.get(code, {})
+        elsewhere = {
+            w: sum(n * promised[other][w] for other, n in others.items()) if others else np.nan
+            for w in own
+        }
         best = min(own, key=lambda w: elsewhere[w]) if others else usual
         rows += [(code, *w, own[w], elsewhere[w], w == best) for w in own]
     columns = ["site", "kind", "share", "promised", "elsewhere", "chosen"]

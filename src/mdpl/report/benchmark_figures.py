@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from mdpl.evaluation.metrics import MEANINGS
 from mdpl.evaluation.ranks import complete
 from mdpl.files import read_table
-from mdpl.report.contents import REFERENCE, Contents
+from mdpl.report.contents import NUMBERS, REFERENCE, Contents
 from mdpl.report.style import (
     DEFAULT,
     FAINT,
@@ -62,7 +62,7 @@ def read(folder: Path) -> Beside | None:
     if not (place / FILES[0]).is_file():
         return None
     again = "mdpl experiment benchmark"
-    return Beside(*(read_table(place / name, again=again) for name in FILES))
+    return Beside(*(read_table(place / name, again=again, numbers=NUMBERS) for name in FILES))
 
 
 def medians(contents: Contents, beside: Beside, flux: str) -> Plot | None:

@@ -311,4 +311,4 @@ def _optional(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
 
 
 def _read(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
-    return read_table(path, columns, numbers=NUMBERS & set(columns))
+    return read_table(path, columns, numbers=NUMBERS)

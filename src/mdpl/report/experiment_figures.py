@@ -13,7 +13,7 @@ from scipy.stats import spearmanr
 
 from mdpl.files import read_table
 from mdpl.report.cells import Row, Table, csv_uri, num, percent, text, whole
-from mdpl.report.contents import Contents
+from mdpl.report.contents import NUMBERS, Contents
 from mdpl.report.style import (
     DEFAULT,
     FAINT,
@@ -56,7 +56,9 @@ def read(folder: Path) -> dict[str, Tables]:
         if not (place / f"{files[-1]}.csv").is_file():
             continue
         again = f"mdpl experiment {name}"
-        found[name] = {file: read_table(place / f"{file}.csv", again=again) for file in files}
+        found[name] = {
+            file: read_table(place / f"{file}.csv", again=again, numbers=NUMBERS) for file in files
+        }
     return found
 
 
