@@ -198,7 +198,8 @@ def _run_all(
 
 def _next(queue: list[Batch], most: int) -> list[Batch]:
     """Take the last batches of a queue, all of one tower, in turn."""
-    code, found = queue[-1].code, []
+    code = queue[-1].code
+    found: list[Batch] = []
     while queue and queue[-1].code == code and len(found) < most:
         found.append(queue.pop())
     return found
