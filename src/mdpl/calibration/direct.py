@@ -18,10 +18,10 @@ from mdpl.errors import ConfigError, ModelError
 from mdpl.lsm.model import DifferentiableModel
 from mdpl.sites.site import Site
 
-GRADIENT_RUNS = 6
-"""Land-model runs that an objective with its gradient counts for: one to run forward, and five to
-pull back. Processor time of the built-in column over that of `simulate` with as many parameter
-sets was 6.3 (eight columns, a year of half-hours after a year of spin-up)."""
+GRADIENT_RUNS = 13
+"""Land-model runs that an objective with its gradient counts for. Processor time of the built-in
+column over that of `simulate` with as many parameter sets was 12.6 (eight columns, a year of
+half-hours after a year of spin-up; decision 10)."""
 
 SPREAD = 0.15
 """Standard deviation of the further starts around the defaults, unit cube."""

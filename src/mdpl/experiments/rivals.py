@@ -32,7 +32,7 @@ from mdpl.surrogate.balance import balance
 
 METHODS = ("direct", "sce-ua", "cma-es", "es-mda")
 
-BUDGET = {"direct": 1920, "sce-ua": 1500, "cma-es": 1500, "es-mda": 321}
+BUDGET = {"direct": 40 * 8 * direct.GRADIENT_RUNS, "sce-ua": 1500, "cma-es": 1500, "es-mda": 321}
 """Land-model runs a tower unless the user says otherwise: 40 gradients of 8 starts; what the
 searches need for fifteen parameters; five times 64 members, and their mean."""
 

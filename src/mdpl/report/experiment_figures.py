@@ -324,7 +324,8 @@ def transfer_shares(found: Tables) -> Table:
     heads = ("Learnt from", "Generator", "Share of the way", "Promised RMSE over default's")
     caption = (
         "How much of what other towers taught was taken: mean over the towers left out by the "
-        "surrogate, calibration period; each tower takes what promises most at the others"
+        "surrogate, calibration period; each tower takes what promises most at the others, of "
+        "which those most alike count most"
     )
     return Table(
         "transfer_shares",
