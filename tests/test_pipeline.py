@@ -13,12 +13,12 @@ from mdpl.check import examine
 from mdpl.config_model import MatsiroConfig
 from mdpl.ensemble.store import EnsembleStore
 from mdpl.errors import ConfigError, RunError
-from mdpl.experiments import virtual_study
+from mdpl.experiments import rivals, virtual_study
 from mdpl.job import open_job
 from mdpl.progress import SilentProgress
 from mdpl.rounds import learnt_units
 from mdpl.runs import open_run
-from small_run import STUDY, config_of
+from small_run import STUDY, config_of, make_towers, measure_gpp
 
 
 @pytest.fixture(scope="module")
@@ -122,6 +122,26 @@ def test_what_cannot_be_learnt_from_is_refused_before_any_work(config):
     greedy = config.model_copy(update={"tasks": ("Qle", "Qh", "GPP")})
     with pytest.raises(ConfigError, match="no measured GPP to learn from"):
         open_job(greedy)
+
+
+def test_a_tower_is_learnt_from_for_the_tasks_it_measures(tmp_path):
+    make_towers(tmp_path / "towers")
+    measure_gpp(tmp_path / "towers", "VT-01")
+    config = config_of(tmp_path / "towers").model_copy(update={"tasks": ("Qle", "Qh", "GPP")})
+    assert "VT-03: no measured GPP; the other tasks are learnt from" in examine(config).notes
+    folder = tmp_path / "run"
+    pipeline.run(config, folder, SilentProgress())
+    tables = [pd.read_csv(folder / f"{name}.csv") for name in ("scores", "rounds")]
+    for table in tables:
+        assert set(table.loc[table["flux"] == "GPP", "site"]) == {"VT-01"}
+        assert {"VT-01", "VT-03"} <= set(table.loc[table["flux"] == "Qh", "site"])
+    job = open_job(config)
+    blind = rivals.objective(job, open_run(folder), job.training[1])
+    assert blind.code == "VT-03" and np.isnan(blind.observed[2]).all()
+    assert np.isfinite(blind.observed[:2]).any(axis=1).all()
+    only = config.model_copy(update={"tasks": ("GPP",)})
+    with pytest.raises(ConfigError, match="VT-03: no measured GPP to learn from; leave"):
+        open_job(only)
 
 
 @pytest.mark.parametrize("text", ["", "site,parameter", "site,parameter,value\nVT-09,vmax,1"])

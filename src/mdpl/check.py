@@ -64,6 +64,12 @@ def examine(config: Config) -> Findings:
             if flux in config.tasks and share < 0.5 and site.code not in job.daily
         ]
     notes += [
+        f"{site.code}: no measured {task}; the other tasks are learnt from"
+        for site in job.training
+        for task in config.tasks
+        if not job.measures(site, task)
+    ]
+    notes += [
         f"{choice.code}: {'taken' if choice.taken else 'left out'} by sites.select: {choice.why}"
         for choice in job.selection
     ]

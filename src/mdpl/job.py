@@ -89,6 +89,15 @@ class Job:
         """Resolution in the table of scores of what is learnt from."""
         return "native" if self.config.sites.daily is None else GIVEN_DAY
 
+    def measures(self, site: Site, task: str) -> bool:
+        """Whether a tower has anything of a task that could be learnt from or judged."""
+        if site.code in self.daily:
+            observed = self.daily[site.code]
+        else:
+            observed = scoring.observations(site, [task], self.config.sites.flux, split(site.time))
+        counts = f"{task}_measured"
+        return counts in observed and bool(observed[counts].any())
+
     def check_steps(self, what: str) -> None:
         """Refuse what learns from, or asks of, single steps where daily means are the target.
 
@@ -163,7 +172,8 @@ def open_job(config: Config) -> Job:
         sites, daily = _with_daily(config, sites, chosen.daily)
     job = Job(config, sites, model, daily, selection)
     for site in sites:
-        _check_site(job, site)
+        job.space.check(job.space.defaults(site.attributes))
+    _check_measured(job)
     return job
 
 
@@ -203,20 +213,20 @@ def _check_codes(named: Sequence[str], codes: Sequence[str]) -> None:
             )
 
 
-def _check_site(job: Job, site: Site) -> None:
-    job.space.check(job.space.defaults(site.attributes))
-    if site.code in job.daily:
-        observed = job.daily[site.code]
-    else:
-        observed = scoring.observations(
-            site, job.config.tasks, job.config.sites.flux, split(site.time)
-        )
-    for task in job.config.tasks:
-        counts = f"{task}_measured"
-        if site in job.training and (counts not in observed or not observed[counts].any()):
+def _check_measured(job: Job) -> None:
+    """Every tower measures a task, and every task is measured at a tower."""
+    tasks = job.config.tasks
+    found = {site.code: [t for t in tasks if job.measures(site, t)] for site in job.training}
+    for code, measured in found.items():
+        if not measured:
             raise ConfigError(
-                f"{site.code}: no measured {task} to learn from; leave the tower out, hold it "
-                "out, or take the flux from 'tasks'"
+                f"{code}: no measured {' or '.join(tasks)} to learn from; leave the tower out, or "
+                "hold it out"
+            )
+    for task in tasks:
+        if not any(task in measured for measured in found.values()):
+            raise ConfigError(
+                f"tasks: no measured {task} to learn from at any tower; take it from 'tasks'"
             )
 
 

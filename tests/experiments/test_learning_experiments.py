@@ -44,17 +44,6 @@ QUICK = {"steps": 6, "days_per_batch": 10, "checkpoint_every": 2}
 OPTIONS = untargeted.Options(weights=(1.0,), priors=())
 
 
-def measure_gpp(towers, code):
-    """Give a tower a GPP that follows the sun."""
-    with netCDF4.Dataset(next(towers.glob(f"{code}*_Met.nc"))) as file:
-        sun = file["SWdown"][:]
-    with netCDF4.Dataset(next(towers.glob(f"{code}*_Flux.nc")), "a") as file:
-        for name, values in (("GPP", 0.03 * sun), ("GPP_qc", 0 * sun)):
-            variable = file.createVariable(name, "f8", ("time", "y", "x"), fill_value=-9999)
-            variable.units = "umol m-2 s-1" if name == "GPP" else "-"
-            variable[:] = values
-
-
 def correct(towers, code):
     """Give a tower fluxes corrected by a fifth."""
     with netCDF4.Dataset(next(towers.glob(f"{code}*_Flux.nc")), "a") as file:
@@ -78,7 +67,7 @@ def run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("study")
     small_run.make_towers(folder / "towers", STUDY)
     for code in (FIRST, SECOND):
-        measure_gpp(folder / "towers", code)
+        small_run.measure_gpp(folder / "towers", code)
     correct(folder / "towers", FIRST)
     for code, igbp in ((FIRST, "GRA"), (SECOND, "ENF"), (LAST, "GRA")):
         of_class(folder / "towers", code, igbp)

@@ -18,7 +18,7 @@ import xarray as xr
 from scipy.cluster.vq import kmeans2, vq
 
 from mdpl.errors import ModelError
-from mdpl.evaluation.scores import Variant, observations
+from mdpl.evaluation.scores import Variant, counting, observations
 from mdpl.sites.attributes import saturation_vapour_pressure, vapour_pressure
 from mdpl.sites.site import UNITS, Site
 
@@ -176,11 +176,7 @@ def _training_steps(
     outputs: list[np.ndarray] = []
     for site in towers:
         observed = observations(site, fluxes, variant)
-        y = np.full((len(site.time), len(fluxes)), np.nan)
-        for i, flux in enumerate(fluxes):
-            if flux in observed:
-                counts = observed[f"{flux}_measured"].values == 1
-                y[counts, i] = observed[flux].values[counts]
+        y = counting(observed, fluxes, np.ones(len(site.time), dtype=bool))
         some = np.isfinite(y).any(axis=1)
         inputs.append(predictors(site, benchmark.predictors)[some])
         outputs.append(y[some])

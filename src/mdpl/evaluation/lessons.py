@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mdpl.evaluation.periods import BLOCK_DAYS
-from mdpl.evaluation.scores import Variant, masks, observations
+from mdpl.evaluation.scores import Variant, counting, masks, observations
 from mdpl.sites.site import Site
 
 TASKS = ("Qle", "Qh")
@@ -89,10 +89,5 @@ def _targets(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Fluxes and where they were measured, shape (time, task); the calibration period."""
     observed = observations(site, tasks, variant)
-    fluxes = np.full((len(site.time), len(tasks)), np.nan)
-    counts = np.zeros(fluxes.shape, dtype=bool)
-    for i, task in enumerate(tasks):
-        if task in observed:
-            fluxes[:, i] = observed[task].values
-            counts[:, i] = observed[f"{task}_measured"].values == 1
-    return fluxes, counts, masks(observed)["calibration"]
+    fluxes = counting(observed, tasks, np.ones(len(site.time), dtype=bool))
+    return fluxes, np.isfinite(fluxes), masks(observed)["calibration"]

@@ -145,6 +145,24 @@ def masks(observed: xr.Dataset) -> dict[str, np.ndarray]:
     }
 
 
+def counting(observed: xr.Dataset, fluxes: Sequence[str], inside: np.ndarray) -> np.ndarray:
+    """What counts of some fluxes, NaN elsewhere and throughout where the tower lacks a flux.
+
+    Args:
+        observed: from `observations`.
+        inside: steps asked for, (time,).
+
+    Returns:
+        shape (time, flux).
+    """
+    found = np.full((len(inside), len(fluxes)), np.nan)
+    for k, flux in enumerate(fluxes):
+        if flux in observed:
+            counts = inside & (observed[f"{flux}_measured"].values > 0)
+            found[counts, k] = observed[flux].values[counts]
+    return found
+
+
 def _score_flux(
     observed: xr.Dataset,
     flux: str,

@@ -207,13 +207,7 @@ def _counted(job: Job, folder: RunFolder, code: str) -> np.ndarray:
     """Observations that count in the calibration, (time, task), NaN elsewhere."""
     observed = load_dataset(folder / f"observations/{code}.nc")
     inside = scoring.masks(observed)["calibration"]
-    return np.stack(
-        [
-            np.where(inside & (observed[f"{t}_measured"].values > 0), observed[t].values, np.nan)
-            for t in job.config.tasks
-        ],
-        axis=-1,
-    )
+    return scoring.counting(observed, job.config.tasks, inside)
 
 
 def _cloud(job: Job, folder: RunFolder, runs: Sequence[TowerRuns]) -> pd.DataFrame:

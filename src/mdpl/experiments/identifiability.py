@@ -159,16 +159,15 @@ def _tower(
     observed = load_dataset(folder / f"observations/{seen.code}.nc")
     inside = scoring.masks(observed)["calibration"]
     time, tasks, names = observed["time"].values, surrogate.tasks, job.space.names
-    counts = np.stack([inside & (observed[f"{t}_measured"].values > 0) for t in tasks], axis=-1)
-    fluxes = np.stack([observed[t].values for t in tasks], axis=-1)
+    fluxes = scoring.counting(observed, tasks, inside)
     points = design(names, samples, seed)
-    misfits = misfit(surrogate.predict(seen, points), np.where(counts, fluxes, np.nan))
+    misfits = misfit(surrogate.predict(seen, points), fluxes)
     stencils = stencil(learnt)
     runs = surrogate.predict(seen, np.vstack([learnt, stencils])).astype(float)
     rows, variances = [], []
     for k in range(len(tasks)):
         series = {f"run{i}": run[:, k] for i, run in enumerate(runs)} | {"o": fluxes[:, k]}
-        keep = counts[:, k] & np.isfinite(runs[0, :, k])
+        keep = np.isfinite(fluxes[:, k]) & np.isfinite(runs[0, :, k])
         days = sample(time, series, keep, "daily", job.coverage())
         if len(days) < 3:
             continue

@@ -155,12 +155,7 @@ def _ask(
 def _observed(job: Job, folder: RunFolder, site: Site, period: str) -> np.ndarray:
     """What counts in a period, (task, time); NaN elsewhere."""
     observed = load_dataset(folder / f"observations/{site.code}.nc")
-    inside = scoring.masks(observed)[period]
-    rows = [
-        np.where((observed[f"{t}_measured"].values > 0) & inside, observed[t].values, np.nan)
-        for t in job.config.tasks
-    ]
-    return np.stack(rows)
+    return scoring.counting(observed, job.config.tasks, scoring.masks(observed)[period]).T
 
 
 def _days(job: Job, folder: RunFolder, site: Site, period: str) -> kalman.Days:

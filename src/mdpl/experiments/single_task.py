@@ -96,7 +96,7 @@ def run(experiment: Experiment, progress: Progress, *, seed: int = 0) -> pd.Data
                     own,
                     name,
                     surrogate,
-                    job.training,
+                    [site for site in job.training if job.measures(site, task)],
                     job.sites,
                     job.config.generator,
                     progress,
