@@ -12,13 +12,13 @@ from mdpl import pipeline
 from mdpl.check import examine
 from mdpl.config_model import MatsiroConfig
 from mdpl.ensemble.store import EnsembleStore
-from mdpl.errors import ConfigError, RunError
+from mdpl.errors import ConfigError, RunError, SiteError
 from mdpl.experiments import rivals, virtual_study
 from mdpl.job import open_job
 from mdpl.progress import SilentProgress
 from mdpl.rounds import learnt_units
 from mdpl.runs import open_run
-from small_run import STUDY, config_of, make_towers, measure_gpp
+from small_run import STUDY, config_of, correct, make_towers, measure_gpp
 
 
 @pytest.fixture(scope="module")
@@ -142,6 +142,16 @@ def test_a_tower_is_learnt_from_for_the_tasks_it_measures(tmp_path):
     only = config.model_copy(update={"tasks": ("GPP",)})
     with pytest.raises(ConfigError, match="VT-03: no measured GPP to learn from; leave"):
         open_job(only)
+
+
+def test_a_held_out_tower_without_the_fluxes_chosen_is_told_before_any_work(tmp_path):
+    make_towers(tmp_path / "towers")
+    for code in ("VT-01", "VT-03"):
+        correct(tmp_path / "towers", code)
+    config = config_of(tmp_path / "towers")
+    sites = config.sites.model_copy(update={"flux": "corrected"})
+    with pytest.raises(SiteError, match="VT-02"):
+        open_job(config.model_copy(update={"sites": sites}))
 
 
 @pytest.mark.parametrize("text", ["", "site,parameter", "site,parameter,value\nVT-09,vmax,1"])

@@ -214,17 +214,18 @@ def _check_codes(named: Sequence[str], codes: Sequence[str]) -> None:
 
 
 def _check_measured(job: Job) -> None:
-    """Every tower measures a task, and every task is measured at a tower."""
+    """Every tower learnt from measures a task, and every task is measured at one of them."""
     tasks = job.config.tasks
-    found = {site.code: [t for t in tasks if job.measures(site, t)] for site in job.training}
-    for code, measured in found.items():
-        if not measured:
+    # Also where nothing is learnt: what cannot be judged is told before any work.
+    found = {site.code: [t for t in tasks if job.measures(site, t)] for site in job.sites}
+    for site in job.training:
+        if not found[site.code]:
             raise ConfigError(
-                f"{code}: no measured {' or '.join(tasks)} to learn from; leave the tower out, or "
-                "hold it out"
+                f"{site.code}: no measured {' or '.join(tasks)} to learn from; leave the tower "
+                "out, or hold it out"
             )
     for task in tasks:
-        if not any(task in measured for measured in found.values()):
+        if not any(task in found[site.code] for site in job.training):
             raise ConfigError(
                 f"tasks: no measured {task} to learn from at any tower; take it from 'tasks'"
             )

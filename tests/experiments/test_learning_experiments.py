@@ -44,16 +44,6 @@ QUICK = {"steps": 6, "days_per_batch": 10, "checkpoint_every": 2}
 OPTIONS = untargeted.Options(weights=(1.0,), priors=())
 
 
-def correct(towers, code):
-    """Give a tower fluxes corrected by a fifth."""
-    with netCDF4.Dataset(next(towers.glob(f"{code}*_Flux.nc")), "a") as file:
-        for flux in ("Qle", "Qh"):
-            dims = ("time", "y", "x")
-            variable = file.createVariable(f"{flux}_cor", "f8", dims, fill_value=-9999)
-            variable.units = "W m-2"
-            variable[:] = 1.2 * file[flux][:]
-
-
 def of_class(towers, code, igbp):
     """Give a tower another kind of vegetation."""
     for kind in ("Met", "Flux"):
@@ -68,7 +58,7 @@ def run(tmp_path_factory):
     small_run.make_towers(folder / "towers", STUDY)
     for code in (FIRST, SECOND):
         small_run.measure_gpp(folder / "towers", code)
-    correct(folder / "towers", FIRST)
+    small_run.correct(folder / "towers", FIRST)
     for code, igbp in ((FIRST, "GRA"), (SECOND, "ENF"), (LAST, "GRA")):
         of_class(folder / "towers", code, igbp)
     config = Config(
