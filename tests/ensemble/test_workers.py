@@ -20,6 +20,7 @@ import toy_line
 from mdpl.config import ClusterConfig
 from mdpl.ensemble.run import Failures, Plan, run_ensemble
 from mdpl.ensemble.store import DONE, EnsembleStore
+from mdpl.ensemble.workers import open_workers
 from mdpl.errors import ConfigError, ModelError, RunError
 from mdpl.lsm.callable import CallableModel
 from mdpl.progress import SilentProgress
@@ -146,6 +147,15 @@ def test_a_scheduler_that_is_killed_is_told_and_nothing_finished_is_lost(tmp_pat
         made, found = runs(store.path, Line(), there)
     assert made == 48 - before
     equal(found, runs(tmp_path / "a.zarr", Line(), ClusterConfig(workers=1))[1])
+
+
+@pytest.mark.slow
+def test_a_connection_found_broken_is_told_as_a_scheduler_that_went_away():
+    from distributed.comm import CommClosedError
+
+    told = pytest.raises(RunError, match="dask scheduler local went away; what is finished is kept")
+    with told, open_workers(LOCAL):
+        raise CommClosedError("in the middle of a question")
 
 
 def test_an_address_nobody_answers_at_is_an_error(tmp_path):

@@ -63,6 +63,7 @@ def open_workers(settings: ClusterConfig | None) -> Iterator[Workers]:
         return
     try:
         from distributed import Client, KilledWorker
+        from distributed.comm import CommClosedError
     except ImportError as error:
         raise ConfigError(
             f"cluster.kind {settings.kind!r} needs dask: pip install 'mdpl[cluster]'"
@@ -82,7 +83,9 @@ def open_workers(settings: ClusterConfig | None) -> Iterator[Workers]:
         try:
             yield Workers(executor.submit, share, slots, (KilledWorker,))
         except Exception as error:
-            if isinstance(error, MdplError) or client.status == "running":
+            # A question may find the connection broken before the client knows that it is.
+            gone = client.status != "running" or isinstance(error, CommClosedError)
+            if isinstance(error, MdplError) or not gone:
                 raise
             raise RunError(
                 f"the dask scheduler {settings.address or settings.kind} went away; what is "
