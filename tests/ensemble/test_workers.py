@@ -110,7 +110,8 @@ def scheduler(folder):
             for name, options in makes.items()
         ]  # fmt: skip
         try:
-            while not told.exists():
+            # dask makes the file before it has written it.
+            while not told.exists() or not told.read_text().rstrip().endswith("}"):
                 assert started[0].poll() is None, (folder / "log").read_text()
                 time.sleep(0.02)
             yield started[0], json.loads(told.read_text())["address"]
