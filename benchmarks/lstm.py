@@ -12,11 +12,11 @@ answers those half-hours that its settings draw.
 from __future__ import annotations
 
 import argparse
-import subprocess
 import tempfile
 from pathlib import Path
 
 import numpy as np
+from elsewhere import last_number
 
 from mdpl import job as jobs
 from mdpl.ensemble.store import EnsembleStore
@@ -31,7 +31,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("run", type=Path)
     parser.add_argument("--torch", required=True, metavar="PYTHON")
-    parser.add_argument("--rows", type=int, default=16, help="members in a training step")
+    parser.add_argument(
+        "--rows", type=int, default=16, help="members in a training step, of those there are"
+    )
     parser.add_argument("--steps", type=int, default=6, help="training steps timed")
     chosen = parser.parse_args()
     folder = open_run(chosen.run)
@@ -81,26 +83,19 @@ print(min(found[1:]))
 
 def lstm(python: str, tower: TowerRuns, steps: int, rows: int, hidden: int, times: int) -> float:
     """Least seconds of a training step of the LSTM."""
-    tensors, members = tower.tensors, np.arange(rows) % len(tower.unit)
+    tensors, few = tower.tensors, tower.select(np.arange(rows))
     dynamic = tensors.dynamic.reshape(-1, tensors.dynamic.shape[-1])[:steps]
     inputs = (dynamic - dynamic.mean(axis=0)) / np.maximum(dynamic.std(axis=0), 1e-6)
-    few = tower.select(np.unique(members)).folded()[np.arange(rows) % len(np.unique(members))]
-    target = np.nan_to_num(few.reshape(rows, -1, few.shape[-1])[:, :steps])
+    target = few.folded().reshape(rows, -1, len(tensors.tasks))[:, :steps]
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "data.npz"
         np.savez(
             path,
             inputs=inputs[None].astype(np.float32),
-            unit=np.asarray(tower.unit)[members].astype(np.float32),
+            unit=few.unit.astype(np.float32),
             target=(target / target.std(axis=(0, 1))).astype(np.float32),
         )
-        made = subprocess.run(
-            [python, "-W", "ignore", "-c", LSTM, str(path), str(hidden), str(times)],
-            check=True,
-            capture_output=True,
-            text=True,
-        )
-    return float(made.stdout.split()[-1])
+        return last_number(python, LSTM, path, hidden, times)
 
 
 if __name__ == "__main__":

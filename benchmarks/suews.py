@@ -10,9 +10,9 @@ its own sample, the column FR-Hes with 1024 random parameter sets; both by proce
 from __future__ import annotations
 
 import argparse
-import subprocess
 
 from column import SEASONS, speed
+from elsewhere import last_number
 
 COLUMNS = 1024
 
@@ -50,13 +50,7 @@ print(len(forcing) * len(state) / min(found[1:]))
 
 def suews_speed(python: str, days: int, repeats: int) -> float:
     """Steps of SUEWS a processor second, the time step being that of its sample (five minutes)."""
-    made = subprocess.run(
-        [python, "-W", "ignore", "-c", SUEWS, str(days), str(repeats)],
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    return float(made.stdout.split()[-1])
+    return last_number(python, SUEWS, days, repeats)
 
 
 if __name__ == "__main__":

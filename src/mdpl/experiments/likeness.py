@@ -57,3 +57,18 @@ def weights(distance: np.ndarray) -> np.ndarray:
     else:
         found = np.exp(-0.5 * (distance / nearest) ** 2)
     return np.asarray(found / found.sum())
+
+
+def alike(known: Mapping[str, Known], kind: str) -> dict[str, dict[str, float]]:
+    """What every other tower counts for a tower, sum one, from what is known of them.
+
+    Args:
+        kind: of the generator whose features tell towers apart.
+    """
+    found = {}
+    for code in known:
+        others = [other for other in known if other != code]
+        if others:
+            near = weights(surroundings(code, others, known, kind).distance)
+            found[code] = dict(zip(others, near.tolist(), strict=True))
+    return found

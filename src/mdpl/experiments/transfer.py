@@ -43,7 +43,7 @@ from mdpl.experiments.learning import (
     simulate_first,
     working,
 )
-from mdpl.experiments.likeness import surroundings
+from mdpl.experiments.likeness import alike, surroundings
 from mdpl.experiments.transfer_share import COMMON, SHARES, Way
 from mdpl.files import read_table
 from mdpl.generator.known import describe
@@ -243,8 +243,8 @@ def _give(
         told = transfer_share.promises(experiment, surrogate, one.site, seen[code], tables)
         promised[code] = dict(zip(ways, told, strict=True))
     kind = job.config.generator.kind
-    alike = transfer_share.alike({one.site.code: describe(one.site) for one in chosen}, kind)
-    table = transfer_share.choose(promised, Way(kind, 1.0), alike)
+    near = alike({one.site.code: describe(one.site) for one in chosen}, kind)
+    table = transfer_share.choose(promised, Way(kind, 1.0), near)
     taken = transfer_share.chosen_ways(table)
     return pd.concat([given[code][way] for code, way in taken.items()]), table
 

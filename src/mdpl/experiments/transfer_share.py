@@ -19,9 +19,7 @@ import pandas as pd
 
 from mdpl import rounds
 from mdpl.experiments.learning import Experiment
-from mdpl.experiments.likeness import surroundings, weights
 from mdpl.files import load_dataset
-from mdpl.generator.known import Known
 from mdpl.job import Job, by_tower, score, simulation_path
 from mdpl.sites.site import Site
 from mdpl.surrogate.network import Surrogate
@@ -75,32 +73,17 @@ def promises(
     return told
 
 
-def alike(known: Mapping[str, Known], kind: str) -> dict[str, dict[str, float]]:
-    """What every other tower counts for a tower, sum one, from what is known of them.
-
-    Args:
-        kind: of the generator whose features tell towers apart.
-    """
-    found = {}
-    for code in known:
-        others = [other for other in known if other != code]
-        if others:
-            near = weights(surroundings(code, others, known, kind).distance)
-            found[code] = dict(zip(others, near.tolist(), strict=True))
-    return found
-
-
 def choose(
     promised: Mapping[str, Mapping[Way, float]],
     usual: Way,
-    alike: Mapping[str, Mapping[str, float]],
+    near: Mapping[str, Mapping[str, float]],
 ) -> pd.DataFrame:
     """The way of each tower left out.
 
     Args:
         promised: tower -> way -> `promises`.
         usual: taken where there is no other tower to ask.
-        alike: tower -> other tower -> what it counts, sum one.
+        near: tower -> other tower -> what it counts (`mdpl.experiments.likeness.alike`).
 
     Returns:
         site, kind, share, promised (at the tower), elsewhere (mean over the other towers, as they
@@ -108,7 +91,7 @@ def choose(
     """
     rows = []
     for code, own in promised.items():
-        others = alike.get(code, {})
+        others = near.get(code, {})
         elsewhere = {
             w: sum(n * promised[other][w] for other, n in others.items()) if others else np.nan
             for w in own
