@@ -8,6 +8,7 @@ import pytest
 
 from mdpl.errors import RunError
 from mdpl.report import (
+    cells,
     figures,
     parameter_figures,
     partition_figures,
@@ -202,6 +203,13 @@ def test_simulations_on_another_time_axis_are_refused(contents, run_folder):
 )
 def test_numbers_in_print(value, text):
     assert number(value) == text
+
+
+def test_no_change_is_neither_better_nor_worse():
+    nought, lost = cells.percent(-0.0), cells.percent(np.nan)
+    assert (nought.text, nought.css) == ("+0.0 %", "num")
+    assert lost.css == "num"
+    assert cells.percent(0.1).css == "num better" and cells.percent(-0.1).css == "num worse"
 
 
 def test_percentages_and_units_in_print():

@@ -68,5 +68,6 @@ def whole(value: float, css: str = "") -> Cell:
 
 
 def percent(fraction: float) -> Cell:
-    css = "" if not np.isfinite(fraction) else " better" if fraction > 0 else " worse"
+    fraction += 0.0  # of minus nought, nought
+    css = " better" if fraction > 0 else " worse" if fraction < 0 else ""
     return Cell(as_percent(fraction), float(fraction) if np.isfinite(fraction) else "", f"num{css}")

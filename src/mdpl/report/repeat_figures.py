@@ -24,6 +24,7 @@ from mdpl.report.style import (
     pft_handles,
     sentence,
 )
+from mdpl.report.tables import FIDELITY
 
 FILES = {"calibrate": ("gains", "spread", "towers"), "fidelity": ("fidelity", "sets")}
 """Experiment -> its tables, in ``experiments/<name>/``."""
@@ -197,13 +198,17 @@ def unseen_towers(found: Tables) -> Table:
     """Fidelity by tower."""
     table = found["fidelity"]
     wide = table.pivot(index=["site", "pft", "task"], columns="metric", values="value")
-    metrics = ("r2", "rmse", "rmse_over_sd", "kge", "r2_worst_member")
     rows = [
         Row(
-            (text(r["site"], "key"), text(r["pft"]), text(r["task"]), *(num(r[m]) for m in metrics))
+            (
+                text(r["site"], "key"),
+                text(r["pft"]),
+                text(r["task"]),
+                *(num(r[m]) for m in FIDELITY),
+            )
         )
         for r in wide.reset_index().to_dict("records")
     ]
-    heads = ("Tower", "PFT", "Flux", "R²", "RMSE", "RMSE / SD", "KGE", "R² of the worst set")
+    heads = ("Tower", "PFT", "Flux", *FIDELITY.values())
     caption = "Surrogate against land model at parameter sets nobody trained on, one tower a PFT"
     return Table("unseen_sets", caption, heads, tuple(rows), csv_uri(found["sets"]))

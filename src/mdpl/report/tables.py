@@ -226,6 +226,16 @@ def promised(contents: Contents) -> Table:
     return Table("promised", caption, heads + more, tuple(rows), csv_uri(table))
 
 
+FIDELITY = {
+    "r2": "R²",
+    "rmse": "RMSE",
+    "rmse_over_sd": "RMSE / SD",
+    "kge": "KGE",
+    "r2_worst_member": "R² of the worst set",
+}
+"""Measures of the surrogate against the land model, and their headings."""
+
+
 def fidelity(contents: Contents) -> Table:
     """How well the surrogate follows the land model on members it never saw."""
     table = contents.fidelity
@@ -235,7 +245,7 @@ def fidelity(contents: Contents) -> Table:
         Row((text(p["site"], "key"), text(p["task"]), *(num(p[m]) for m in metrics)))
         for p in wide.reset_index().to_dict("records")
     ]
-    heads = ("Tower", "Task", *(str(m) for m in metrics))
+    heads = ("Tower", "Task", *(FIDELITY.get(str(m), str(m)) for m in metrics))
     caption = "Surrogate against the land model, parameter sets never trained on"
     return Table("fidelity", caption, heads, tuple(rows), csv_uri(table))
 
