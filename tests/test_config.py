@@ -61,6 +61,11 @@ def test_yaml_tags_do_not_run_code(tmp_path):
         ("model: {supply: {US-Tw3: {water_tabel: 1}}}", r"supply.US-Tw3.water_tabel: .*'water_tab"),
         ("generator: {kind: nice}", r"generator.kind: Input should be 'attributes'"),
         ("surrogate: {kind: nice}", r"surrogate: Input tag 'nice'"),
+        (
+            "generator: {task_weights: {GP: 1}}",
+            r"  generator.task_weights: GP is no task .* Qle, Qh$",
+        ),
+        ("surrogate: {task_weights: {GPP: 1}}", r"  surrogate.task_weights: GPP is no task"),
     ],
 )
 def test_a_wrong_key_is_named_with_what_was_meant(tmp_path, text, words):

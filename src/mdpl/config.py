@@ -165,6 +165,17 @@ class Config(_Section):
     refine: RefineConfig = RefineConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
 
+    @model_validator(mode="after")
+    def _weighs_its_tasks(self) -> Config:
+        for name in ("surrogate", "generator"):
+            odd = set(getattr(self, name).task_weights) - set(self.tasks)
+            if odd:
+                raise ValueError(
+                    f"{name}.task_weights: {', '.join(sorted(odd))} is no task of this run; the "
+                    f"tasks are {', '.join(self.tasks)}"
+                )
+        return self
+
 
 def load(path: Path) -> Config:
     """Read and check a configuration; relative paths of ``sites`` are taken from the file's place.
@@ -251,9 +262,9 @@ def _explain(error: ValidationError) -> Iterator[str]:
             hint = f"; did you mean {close[0]!r}?" if close else f"; known: {', '.join(known)}"
             yield f"{where}: unknown key{hint}"
         else:
-            found = _shown(problem["input"])
             message = problem["msg"].removeprefix("Value error, ")
-            yield f"{where}: {message} (found {found})"
+            # What is wrong between sections names them, and the whole file is no help.
+            yield f"{where}: {message} (found {_shown(problem['input'])})" if where else message
 
 
 def _shown(value: object) -> str:

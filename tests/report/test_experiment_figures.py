@@ -5,7 +5,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mdpl.errors import RunError
+from mdpl.errors import DamageError, RunError
+from mdpl.report import benchmark_figures, repeat_figures
 from mdpl.report import experiment_figures as experiments
 from mdpl.report.contents import read
 from mdpl.report.style import STYLE
@@ -57,6 +58,27 @@ def verdicts():
 
 def test_nothing_is_shown_that_was_not_made(run_folder):
     assert experiments.read(run_folder) == {}
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "files"),
+    [
+        (experiments, "transfer", ("transfer", "shares", "by_pft", "verdicts")),
+        (repeat_figures, "fidelity", ("fidelity", "sets")),
+        (benchmark_figures, "benchmark", ("scores", "mean_ranks", "paired")),
+    ],
+)
+def test_text_for_a_number_and_a_table_that_is_gone_are_told(place, module, name, files):
+    sound = pd.DataFrame({"share": [0.5, 1.0]})
+    for damaged in files:
+        tables = {**dict.fromkeys(files, sound), damaged: sound.astype(str) + "x"}
+        with pytest.raises(DamageError, match=rf"{damaged}.csv: column share: expected numbers"):
+            module.read(place(name, **tables))
+    for gone in (files[0], files[-1]):
+        folder = place(name, **dict.fromkeys(files, sound))
+        (folder / f"experiments/{name}/{gone}.csv").unlink()
+        with pytest.raises(RunError, match=rf"{gone}.csv.*missing.*mdpl experiment {name}"):
+            module.read(folder)
 
 
 def test_the_trade_off_shows_every_point_and_joins_the_best(run_folder, place):

@@ -24,7 +24,7 @@ from mdpl.check import examine
 from mdpl.config import Config, dump
 from mdpl.errors import ConfigError, MdplError
 from mdpl.experiments.learning import COST
-from mdpl.files import write_atomic, writing
+from mdpl.files import read_table, write_atomic, write_sealed, writing
 from mdpl.progress import Progress
 from mdpl.runs import RunFolder, claim, open_run
 
@@ -190,7 +190,10 @@ def _collect(run: RunFolder, seeds: int) -> pd.DataFrame:
     folders = {seed: place(run.path, seed) for seed in range(seeds)}
     tables = {
         name: pd.concat(
-            [pd.read_csv(f / f"{name}.csv").assign(seed=s) for s, f in folders.items()],
+            [
+                read_table(f / f"{name}.csv", again="mdpl evaluate").assign(seed=s)
+                for s, f in folders.items()
+            ],
             ignore_index=True,
         )
         for name in ("scores", "gains")
@@ -204,8 +207,8 @@ def _collect(run: RunFolder, seeds: int) -> pd.DataFrame:
         cost[f"seed-{seed}"] = {w: sum(s.get(w, 0) for s in stages) for w in wanted}
     target = run / f"experiments/{NAME}"
     for name, table in tables.items():
-        write_atomic(target / f"{name}.csv", table.to_csv(index=False))
-    write_atomic(target / COST, json.dumps(cost, indent=2))
+        write_sealed(target / f"{name}.csv", table.to_csv(index=False))
+    write_sealed(target / COST, json.dumps(cost, indent=2))
     return found
 
 

@@ -21,6 +21,7 @@ from mdpl.errors import ConfigError
 from mdpl.exports.callmip_file import Content, Kind, Stage, write
 from mdpl.exports.opened import Opened, open_finished
 from mdpl.exports.variables import SCENARIOS, TARGETS, VARIABLES, daily
+from mdpl.files import read_table
 from mdpl.generator.known import describe
 from mdpl.generator.network import load_generator
 from mdpl.lsm.offers import name_of
@@ -195,7 +196,9 @@ def _members(run: Opened, site: Site) -> tuple[np.ndarray | None, str]:
         values = model.parameters.complete(space.names, space.from_unit(unit), site.attributes)
         return values, f"standard deviation over {len(unit)} generators of different seeds"
     path = run.folder / "rivals/es-mda/posterior.csv"
-    table = pd.read_csv(path) if path.exists() else pd.DataFrame({"site": []})
+    if not path.exists():
+        return None, NONE
+    table = read_table(path, again="mdpl rivals --method es-mda")
     own = table[table["site"] == site.code]
     if own.empty:
         return None, NONE

@@ -12,8 +12,7 @@ from matplotlib.figure import Figure
 
 from mdpl.evaluation.metrics import MEANINGS
 from mdpl.evaluation.ranks import complete
-from mdpl.files import read_table
-from mdpl.report.contents import NUMBERS, REFERENCE, Contents
+from mdpl.report.contents import REFERENCE, Contents, experiment_tables
 from mdpl.report.style import (
     DEFAULT,
     FAINT,
@@ -31,8 +30,8 @@ from mdpl.report.style import (
 )
 from mdpl.report.tables import Cell, Row, Table, csv_uri
 
-PLACE = "experiments/benchmark"
-FILES = ("scores.csv", "mean_ranks.csv", "paired.csv")
+NAME = "benchmark"
+FILES = ("scores", "mean_ranks", "paired")
 
 NAMES = {"lstm": "LSTM", "lstm_in_site": "LSTM in site"}
 EMPIRICAL, NETWORK, OTHER = "#b9892f", "#5b6fb5", "#882255"
@@ -58,11 +57,8 @@ def read(folder: Path) -> Beside | None:
     Raises:
         RunError: a table is absent or unreadable.
     """
-    place = folder / PLACE
-    if not (place / FILES[0]).is_file():
-        return None
-    again = "mdpl experiment benchmark"
-    return Beside(*(read_table(place / name, again=again, numbers=NUMBERS) for name in FILES))
+    found = experiment_tables(folder, NAME, FILES)
+    return None if found is None else Beside(**found)
 
 
 def medians(contents: Contents, beside: Beside, flux: str) -> Plot | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -29,8 +29,12 @@ PARAMETER_COLUMNS = (
 )
 EXCESS = ("default", "learnt", "floor", "removed")
 NUMBERS = {
-    *EXCESS, "value", "n", "lower", "upper", "rmse", "truth", "dRMSE", "promised", "delivered",
-    "gap", "rmse_over_sd", "lsm", "surrogate", "cosine",
+    *EXCESS, "value", "n", "lower", "upper", "rmse", "truth", "dRMSE", "dR", "promised",
+    "delivered", "gap", "rmse_over_sd", "lsm", "surrogate", "cosine", "sobol", "contraction",
+    "correlation", "towers", "worse", "own", "transferred", "kept", "share", "elsewhere",
+    "distance", "weight", "prior", "gain", "loss", "reference_value", "difference", "low",
+    "high", "rank", "models", "mean_lsm", "mean_surrogate", "sd_lsm", "r", "seed", "mean", "sd",
+    "least", "most",
 }  # fmt: skip
 """Columns that hold numbers in every table that has them."""
 
@@ -304,6 +308,22 @@ def _about(folder: Path, code: str) -> dict[str, str]:
     if not path.is_file():
         return {}
     return {str(key): str(value) for key, value in load_dataset(path).attrs.items()}
+
+
+def experiment_tables(
+    folder: Path, name: str, files: Sequence[str]
+) -> dict[str, pd.DataFrame] | None:
+    """Tables of an experiment of a run, by name; None if it was not made (there is none).
+
+    Raises:
+        RunError: one of them is absent.
+        DamageError: one is unreadable, or has text for a number.
+    """
+    place = folder / f"experiments/{name}"
+    if not any((place / f"{f}.csv").is_file() for f in files):
+        return None
+    again = f"mdpl experiment {name}"
+    return {f: read_table(place / f"{f}.csv", again=again, numbers=NUMBERS) for f in files}
 
 
 def _optional(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:

@@ -11,9 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy.stats import spearmanr
 
-from mdpl.files import read_table
 from mdpl.report.cells import Row, Table, csv_uri, num, percent, text, whole
-from mdpl.report.contents import NUMBERS, Contents
+from mdpl.report.contents import Contents, experiment_tables
 from mdpl.report.style import (
     DEFAULT,
     FAINT,
@@ -50,16 +49,8 @@ def read(folder: Path) -> dict[str, Tables]:
     Raises:
         RunError: a table is unreadable, or one of an experiment is absent.
     """
-    found: dict[str, Tables] = {}
-    for name, files in FILES.items():
-        place = folder / "experiments" / name
-        if not (place / f"{files[-1]}.csv").is_file():
-            continue
-        again = f"mdpl experiment {name}"
-        found[name] = {
-            file: read_table(place / f"{file}.csv", again=again, numbers=NUMBERS) for file in files
-        }
-    return found
+    made = {name: experiment_tables(folder, name, files) for name, files in FILES.items()}
+    return {name: found for name, found in made.items() if found is not None}
 
 
 def plots(contents: Contents, name: str, tables: Tables) -> list[Plot | None]:

@@ -9,9 +9,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from mdpl.errors import RunError
 from mdpl.report.cells import Row, Table, csv_uri, num, percent, text, whole
-from mdpl.report.contents import Contents
+from mdpl.report.contents import Contents, experiment_tables
 from mdpl.report.style import (
     FAINT,
     INK,
@@ -38,16 +37,8 @@ def read(folder: Path) -> dict[str, Tables]:
     Raises:
         RunError: a table is unreadable or absent.
     """
-    found: dict[str, Tables] = {}
-    for name, files in FILES.items():
-        place = folder / f"experiments/{name}"
-        if not (place / f"{files[-1]}.csv").is_file():
-            continue
-        try:
-            found[name] = {file: pd.read_csv(place / f"{file}.csv") for file in files}
-        except (OSError, ValueError) as error:
-            raise RunError(f"{place}: {error}; run mdpl experiment {name} again") from error
-    return found
+    made = {name: experiment_tables(folder, name, files) for name, files in FILES.items()}
+    return {name: found for name, found in made.items() if found is not None}
 
 
 def plots(contents: Contents, name: str, found: Tables) -> list[Plot | None]:
