@@ -1,18 +1,22 @@
 """Speed of the column as ensembles run it, and reverse mode against forward.
 
 Usage: python benchmarks/column.py [--steps 20] [--repeats 3]
+       python benchmarks/column.py --years 1 3     memory of a gradient by 64 sets, by record length
 """
 
 from __future__ import annotations
 
 import argparse
+import resource
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import xarray as xr
 
 from mdpl.lsm.matsiro import engine
 from mdpl.lsm.matsiro.forcing import prepare
@@ -46,7 +50,15 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=20, help="Newton steps at most")
     parser.add_argument("--columns", type=int, default=1024)
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--years", type=int, nargs="+", help="gradients of so long records only")
     chosen = parser.parse_args()
+    for years in chosen.years or ():
+        seconds, memory = long_gradient(years, 64, chosen.steps)
+        print(
+            f"gradient of {years} years by 64 sets: {seconds:.0f} s; so far at most {memory:.2f} GB"
+        )
+    if chosen.years:
+        return
     for season in SEASONS:
         begin = time.perf_counter()
         out = run_all(engine.BATCH, season, chosen.steps)()
@@ -121,6 +133,26 @@ def gradients(steps: int, repeats: int) -> tuple[float, float, float]:
     both()
     first = time.perf_counter() - begin
     return forward, measure(both, repeats)[0], first
+
+
+def long_gradient(years: int, sets: int, steps: int) -> tuple[float, float]:
+    """Wall seconds of a gradient by every parameter set, and the peak memory of the process, GB."""
+    year = open_sites(None, ["FR-Hes"])[0].first_days(365)
+    length = np.timedelta64(365, "D")
+
+    def longer(data: xr.Dataset) -> xr.Dataset:
+        parts = [data.assign_coords(time=data["time"] + k * length) for k in range(years)]
+        return xr.concat(parts, "time")
+
+    site = replace(year, forcing=longer(year.forcing), fluxes=longer(year.fluxes))
+    values = PARAMETERS.from_unit(np.random.default_rng(0).random((sets, len(PARAMETERS))))
+    even = {"Qle": np.full((engine.BATCH, len(site.time)), 1.0 / len(site.time))}
+    model = Matsiro(newton_steps=steps)
+    begin = time.perf_counter()
+    for block in blocks(sets, values.T):
+        model.vjp(site, block.T, ("Qle",))[1](even)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return time.perf_counter() - begin, peak / 2**20
 
 
 if __name__ == "__main__":

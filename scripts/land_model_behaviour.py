@@ -27,6 +27,7 @@ FLUXES = ("Qle", "Qh")
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 SEASONS = ("DJF", "MAM", "JJA", "SON")
 HOURS = tuple(f"{h}–{h + 3} h" for h in range(0, 24, 3))
+NOON = (10, 14)
 FEW = 20
 """Means over fewer steps are not shown."""
 
@@ -57,9 +58,10 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=PAGE, help="page to write")
     chosen = parser.parse_args()
     sites = open_sites(chosen.sites, chosen.site)
-    runs = Matsiro().simulate_each(sites, [None] * len(sites), FLUXES)
+    runs = Matsiro().simulate_each(sites, [None] * len(sites), (*FLUXES, "Rnet", "Qg"))
     errors = {s.code: error(s, run) for s, run in zip(sites, runs, strict=True)}
-    parts = [ABOUT, overview(sites, errors), *(tower(s, errors[s.code]) for s in sites)]
+    noon = energy(sites, runs)
+    parts = [ABOUT, overview(sites, errors), noon, *(tower(s, errors[s.code]) for s in sites)]
     old = chosen.out.read_text(encoding="utf-8") if chosen.out.exists() else HEAD
     chosen.out.write_text(filled(old, "\n".join(parts), "tables"), encoding="utf-8")
     print(chosen.out)
@@ -130,6 +132,42 @@ def overview(sites: Sequence[Site], errors: dict[str, pd.DataFrame]) -> str:
     )
     title += "the number of towers.\n"
     return "\n".join([title, *markdown("hours", HOURS, lines)])
+
+
+def energy(sites: Sequence[Site], runs: Sequence[xr.Dataset]) -> str:
+    """Where net radiation goes at summer noon, modelled and measured, at each tower that has it."""
+    rows = []
+    for site, run in zip(sites, runs, strict=True):
+        moment = pd.DatetimeIndex(site.time)
+        summer = (12, 1, 2) if float(site.attributes["latitude"]) < 0 else (6, 7, 8)
+        noon = moment.month.isin(summer) & (moment.hour >= NOON[0]) & (moment.hour < NOON[1])
+        if not {"Rnet", *FLUXES} <= set(site.fluxes):
+            continue
+        both = noon & np.logical_and.reduce([measured(site, f) for f in ("Rnet", *FLUXES)])
+        buried = both & measured(site, "Qg") if "Qg" in site.fluxes else np.zeros_like(both)
+        if both.sum() >= FEW:
+            turbulent = [sum(d[f].values[both].mean() for f in FLUXES) for d in (run, site.fluxes)]
+            cells = [
+                *_pair(run, site, "Rnet", both),
+                *(_pair(run, site, "Qg", buried) if buried.sum() >= FEW else ("–", "–")),
+                *(f"{t:.0f}" for t in turbulent),
+                f"{turbulent[1] / site.fluxes['Rnet'].values[both].mean():.0%}",
+                f"{int(both.sum()):,}",
+            ]
+            rows.append((f"{site.code} ({site.pft})", cells))
+    title = (
+        f"### Where the energy goes at summer noon\n\nW m⁻², means from {NOON[0]} to {NOON[1]} h "
+        "over steps at which all was measured (Qg over those of them at which it was, too).\n"
+    )
+    names = [
+        f"{what}, {whose}" for what in ("Rnet", "Qg", "Qle + Qh") for whose in ("model", "tower")
+    ]
+    names += ["Qle + Qh of Rnet, tower", "steps"]
+    return "\n".join([title, *markdown("tower", names, rows)])
+
+
+def _pair(run: xr.Dataset, site: Site, flux: str, keep: np.ndarray) -> tuple[str, ...]:
+    return tuple(f"{data[flux].values[keep].mean():.0f}" for data in (run, site.fluxes))
 
 
 def _means(table: pd.DataFrame) -> pd.Series:

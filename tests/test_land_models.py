@@ -16,6 +16,7 @@ from mdpl.config_model import ExecutableConfig, RecordedConfig
 from mdpl.ensemble.store import EnsembleStore
 from mdpl.errors import ConfigError
 from mdpl.experiments import virtual_study
+from mdpl.lsm.hard_weather import HARD
 from mdpl.lsm.opening import open_model
 from mdpl.lsm.recorded import NotRunYet
 from mdpl.progress import SilentProgress
@@ -154,7 +155,9 @@ def test_the_command_line_checks_and_runs_a_described_program(towers, tmp_path):
     told = CliRunner().invoke(app, ["check", str(path)])
     assert told.exit_code == 0 and "would run at most" in told.output
     checked = CliRunner().invoke(
-        app, ["model", "check", str(BUCKET), "--sites", str(towers), "--days", "20"]
+        app,
+        ["model", "check", str(BUCKET), "--sites", str(towers), "--days", "20", "--hard-weather"],
     )
     assert checked.exit_code == 0, checked.output
     assert "every parameter moves an output" in checked.output
+    assert all(f"ok   {name}: Qle" in checked.output for name in HARD)

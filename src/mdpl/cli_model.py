@@ -29,9 +29,19 @@ def check(
         Path | None, typer.Option("--sites", help="folder of records; default those that ship")
     ] = None,
     days: Annotated[int, typer.Option(min=2, help="first days of the record that are run")] = 365,
+    hard_weather: Annotated[
+        bool,
+        typer.Option(
+            "--hard-weather",
+            help="also run it, with random parameters, from polar night to cloudburst",
+        ),
+    ] = False,
 ) -> None:
     """Run a land model a few times and say whether it keeps to the contract."""
+    from itertools import chain
+
     from mdpl.lsm.examine import examine
+    from mdpl.lsm.hard_weather import withstand
     from mdpl.lsm.offers import name_of
     from mdpl.lsm.opening import named
     from mdpl.sites.catalogue import open_sites
@@ -41,7 +51,7 @@ def check(
     tower = open_sites(sites, [site] if site else None)[0].first_days(days)
     say(f"{name_of(found)} with {len(found.parameters)} parameters at {tower.code}, {days} days")
     failed = 0
-    for answer in examine(found, tower):
+    for answer in chain(examine(found, tower), withstand(found) if hard_weather else ()):
         say(f"{_MARKS[answer.passed]} {answer.name}: {answer.found}")
         failed += answer.passed is False
     if failed:
