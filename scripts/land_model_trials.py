@@ -28,7 +28,7 @@ NAMES = (
     "BaresoilT", "SoilTemp", "SoilMoist", "Unsolved",
 )  # fmt: skip
 HEADINGS = (
-    "weather", "energy, W m⁻²", "water, kg m⁻²", "snow heat, W m⁻²", "Qle, W m⁻²", "Qh, W m⁻²",
+    "record", "energy, W m⁻²", "water, kg m⁻²", "snow heat, W m⁻²", "Qle, W m⁻²", "Qh, W m⁻²",
     "leaves − air, K", "ground − air, K", "soil, K", "top soil, kg m⁻²", "unsolved, %",
 )  # fmt: skip
 
@@ -69,8 +69,8 @@ def farthest(site: Site, sets: int) -> list[str]:
     least, most = low.min(axis=0), high.max(axis=0)
     residuals = np.maximum(-least, most)[:4]
     return [
-        *(f"{r:.0e}" for r in (residuals[:2].max(), *residuals[2:])),
-        *(f"{a:.0f} to {b:.0f}" for a, b in zip(least[4:-1], most[4:-1], strict=True)),
+        *(f"{r:.0e}" if r else "0" for r in (residuals[:2].max(), *residuals[2:])),
+        *(f"{a:z.0f} to {b:z.0f}" for a, b in zip(least[4:-1], most[4:-1], strict=True)),
         f"{least[-1]:.1f} to {most[-1]:.1f}",
         f"{100 * unsolved / sets:.2g}",
     ]
@@ -88,7 +88,7 @@ def _spans(run: xr.Dataset, air: np.ndarray) -> np.ndarray:
 
 
 def _line(cells: list[str] | tuple[str, ...]) -> str:
-    return f"| {' | '.join(cells)} |"
+    return f"| {' | '.join(cells)} |".replace("| -", "| −").replace(" to -", " to −")
 
 
 if __name__ == "__main__":
