@@ -203,7 +203,7 @@ def rivals(
 
     with _resumable():
         calibrate(folder, method, _progress(), codes=site, lsm_runs=lsm_runs, seed=seed)
-    table, towers = rivals_table.summary(rivals_table.collect(folder))
+    table, towers = rivals_table.summary(rivals_table.keep(folder))
     shown = Table(title=f"validation at {len(towers)} towers: {', '.join(towers)}")
     for heading in ("method", "LSM runs a tower", "seconds a tower", "objective"):
         shown.add_column(heading)
@@ -213,6 +213,8 @@ def rivals(
         cells = [f"{row['lsm_runs']:,.0f}", f"{row['seconds']:,.0f}", f"{row['objective']:.4f}"]
         shown.add_row(str(name), *cells, *(f"{row[flux]:.2f}" for flux in rivals_table.FLUXES))
     _out.print(shown)
+    _stage("report", folder)
+    _finish(folder / "report.html")
 
 
 @app.command()

@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
-from mdpl import cli
+from mdpl import cli, pipeline
+from mdpl.calibration.calibration import Calibration
 from mdpl.config import Config, EnsembleConfig, SitesConfig
 from mdpl.config_model import MatsiroConfig
 from mdpl.errors import ConfigError, RunError
@@ -37,7 +38,7 @@ def run(tmp_path_factory):
     folder = begun(place / "run", config)
     job = open_job(config)
     folder.note_manifest(job.sites)
-    tables, learnt = [], []
+    tables, learnt = [], {}
     for site in job.sites:
         observed = scoring.observations(site, ("Qle", "Qh"))
         save_dataset(observed, folder / f"observations/{site.code}.nc")
@@ -45,16 +46,16 @@ def run(tmp_path_factory):
         for name in ("default", "mdpl"):
             save_dataset(default, folder / f"simulations/{name}/{site.code}.nc")
             tables.append(score(job, site, name, default))
-        values = job.space.defaults(site.attributes)
-        learnt.append(
-            pd.DataFrame({"site": site.code, "parameter": job.space.names, "value": values})
-        )
-    folder.write("parameters.csv", pd.concat(learnt).to_csv(index=False))
+        learnt[site.code] = job.space.defaults(site.attributes)
+    unit = {code: job.space.to_unit(values) for code, values in learnt.items()}
+    found = Calibration("mdpl", job.space, unit, learnt)
+    folder.write("parameters.csv", found.table().to_csv(index=False))
+    folder.write("sites.json", pipeline._describe_sites(job))
     folder.write("scores.csv", pd.concat(tables).to_csv(index=False))
     for stage, runs in (("ensemble", 16 * 3 + 4), ("surrogate", 0), ("calibrate", 0)):
         with folder.timed(stage) as counts:
             counts["lsm_runs"] += runs
-    for stage in ("ensemble", "surrogate", "calibrate", "evaluate"):
+    for stage in ("ensemble", "surrogate", "calibrate", "refine", "evaluate"):
         folder.finish(stage)
     return folder.path
 
@@ -177,7 +178,10 @@ def test_the_command_goes_on_and_prints_the_table(run, monkeypatch):
     order = ["rivals", str(run), "--method", "cma-es", "--lsm-runs", "32", "--site", FIRST]
     answer = CliRunner().invoke(cli.app, order)
     assert answer.exit_code == 0, answer.output
-    shown, _ = rivals_table.summary(rivals_table.collect(run))
+    assert 'id="rivals"' in (run / "report.html").read_text(encoding="utf-8")
+    table = rivals_table.collect(run)
+    pd.testing.assert_frame_equal(pd.read_csv(run / "rivals/methods.csv"), table)
+    shown, _ = rivals_table.summary(table)
     for method, row in shown.iterrows():
         line = next(line for line in answer.stdout.splitlines() if f" {method} " in line)
         assert f"{row['Qle']:.2f}" in line

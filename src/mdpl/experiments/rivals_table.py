@@ -34,6 +34,13 @@ def collect(path: Path) -> pd.DataFrame:
     return pd.concat(tables).merge(cost, on=["site", "method"], how="left").reset_index(drop=True)
 
 
+def keep(path: Path) -> pd.DataFrame:
+    """What `collect` gives, kept in the run folder as ``rivals/methods.csv`` for the report."""
+    table = collect(path)
+    open_run(path).write("rivals/methods.csv", table.to_csv(index=False))
+    return table
+
+
 def summary(table: pd.DataFrame) -> tuple[pd.DataFrame, tuple[str, ...]]:
     """Methods side by side, over the towers that every one of them has.
 

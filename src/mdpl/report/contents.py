@@ -34,7 +34,7 @@ NUMBERS = {
     "correlation", "towers", "worse", "own", "transferred", "kept", "share", "elsewhere",
     "distance", "weight", "prior", "gain", "loss", "reference_value", "difference", "low",
     "high", "rank", "models", "mean_lsm", "mean_surrogate", "sd_lsm", "r", "seed", "mean", "sd",
-    "least", "most",
+    "least", "most", "lsm_runs", "seconds", "objective", "coverage", "width", "days", "level",
 }  # fmt: skip
 """Columns that hold numbers in every table that has them."""
 

@@ -17,6 +17,7 @@ from mdpl.report import (
     parameter_study_figures,
     partition_figures,
     residual_figures,
+    rivals_figures,
     series,
     skill_figures,
     taylor,
@@ -87,6 +88,7 @@ SECTIONS: Mapping[str, Callable[[_Shown], Plots]] = {
     "audit": lambda s: [about_surrogate.slopes(s.contents), about_surrogate.wrong(s.contents)],
     "recovery": lambda s: [parameter_figures.recovery(s.contents)],
     "beside": lambda s: _beside(s.contents),
+    "rivals": lambda s: rivals_figures.plots(s.contents),
 }
 """Section of the page -> its figures over all towers."""
 

@@ -19,6 +19,7 @@ from mdpl.report import (
     parameter_study,
     partition_figures,
     residual_figures,
+    rivals_figures,
     surrogate_tables,
     tables,
     taylor,
@@ -129,6 +130,7 @@ def _tables(contents: Contents, gathered: Gathered, study: Study) -> dict[str, T
         made.append(beside.median_table(contents, others))
         more = beside.record_table(contents, others), beside.daily_table(contents, others)
         made += [table for table in more if table]
+    made += rivals_figures.tables(contents)
     for name, found in experiments.read(contents.folder).items():
         made += experiments.tables(name, found)
     for name, found in repeats.read(contents.folder).items():
