@@ -8,6 +8,7 @@ from mdpl.errors import ModelError
 from mdpl.lsm.callable import CallableModel
 from mdpl.lsm.hard_weather import HARD, record, withstand
 from mdpl.lsm.model import Parameter, ParameterSpace
+from mdpl.lsm.recorded import RecordedModel
 from mdpl.sites.attributes import saturation_vapour_pressure, vapour_pressure
 
 SPACE = ParameterSpace((Parameter("share", "1", "of the sun", 0.1, 0.9, 0.4, "test"),))
@@ -88,6 +89,12 @@ def test_one_that_stops_altogether_is_told_too():
             raise ModelError(f"{site.code}: expected a licence")
 
     assert all(not c.passed and "a licence" in c.found for c in withstand(Stops(), days=2))
+
+
+def test_nothing_is_asked_of_one_that_is_run_by_hand(tmp_path):
+    model = RecordedModel(tmp_path, SPACE, {"Qle": "W m-2", "Qh": "W m-2"}, {})
+    assert [c.passed for c in withstand(model)] == [None]
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.slow
