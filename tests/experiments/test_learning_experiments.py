@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import netCDF4
 import numpy as np
@@ -384,6 +385,17 @@ def test_cut_and_taken_up_equals_uncut(run, reverse, tmp_path):
         whole, cut = (p / f"experiments/untargeted/{name}" for p in (run, folder))
         assert whole.read_text() == cut.read_text(), name
     assert cost(folder, "untargeted") == cost(run, "untargeted")
+
+
+def test_free_parameters_of_a_flux_nobody_measured_are_refused_before_any_work(run, monkeypatch):
+    experiment = open_experiment(run, "single-task")
+    config = experiment.job.config.model_copy(
+        update={"tasks": ("Qle", "GPP"), "generator": GeneratorConfig(kind="free")}
+    )
+    free = replace(experiment, job=replace(experiment.job, config=config))
+    monkeypatch.setattr(single_task, "open_experiment", lambda path, name: free)
+    with pytest.raises(ConfigError, match=f"measured GPP at {LAST}; use"):
+        single_task.prepare(run)
 
 
 def test_runs_that_cannot_serve_are_refused(run, tmp_path):

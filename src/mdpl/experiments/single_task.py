@@ -50,7 +50,7 @@ def prepare(path: Path) -> Experiment:
     """Open a finished run of several tasks.
 
     Raises:
-        ConfigError: it has one task.
+        ConfigError: it has one task; or its parameters are free and a tower lacks a task.
         RunError: it is not finished.
     """
     experiment = open_experiment(path, NAME)
@@ -60,6 +60,16 @@ def prepare(path: Path) -> Experiment:
             f"{path}: expected a run of two tasks or more, found {tasks[0]} alone; there is "
             "nothing to compare single tasks with"
         )
+    job = experiment.job
+    if job.config.generator.kind == "free":
+        lacking = [
+            f"{t} at {s.code}" for s in job.training for t in tasks if not job.measures(s, t)
+        ]
+        if lacking:
+            raise ConfigError(
+                f"{path}: free parameters of one flux need it at every tower, and nobody measured "
+                f"{', '.join(lacking)}; use a run with generator.kind 'attributes'"
+            )
     return experiment
 
 
@@ -97,7 +107,7 @@ def run(experiment: Experiment, progress: Progress, *, seed: int = 0) -> pd.Data
                     name,
                     surrogate,
                     [site for site in job.training if job.measures(site, task)],
-                    job.sites,
+                    own.given,
                     job.config.generator,
                     progress,
                     counts,
