@@ -136,34 +136,46 @@ def overview(sites: Sequence[Site], errors: dict[str, pd.DataFrame]) -> str:
 
 def energy(sites: Sequence[Site], runs: Sequence[xr.Dataset]) -> str:
     """Where net radiation goes at summer noon, modelled and measured, at each tower that has it."""
-    rows = []
-    for site, run in zip(sites, runs, strict=True):
-        moment = pd.DatetimeIndex(site.time)
-        summer = (12, 1, 2) if float(site.attributes["latitude"]) < 0 else (6, 7, 8)
-        noon = moment.month.isin(summer) & (moment.hour >= NOON[0]) & (moment.hour < NOON[1])
-        if not {"Rnet", *FLUXES} <= set(site.fluxes):
-            continue
-        both = noon & np.logical_and.reduce([measured(site, f) for f in ("Rnet", *FLUXES)])
-        buried = both & measured(site, "Qg") if "Qg" in site.fluxes else np.zeros_like(both)
-        if both.sum() >= FEW:
-            turbulent = [sum(d[f].values[both].mean() for f in FLUXES) for d in (run, site.fluxes)]
-            cells = [
-                *_pair(run, site, "Rnet", both),
-                *(_pair(run, site, "Qg", buried) if buried.sum() >= FEW else ("–", "–")),
-                *(f"{t:.0f}" for t in turbulent),
-                f"{turbulent[1] / site.fluxes['Rnet'].values[both].mean():.0%}",
-                f"{int(both.sum()):,}",
-            ]
-            rows.append((f"{site.code} ({site.pft})", cells))
+    rows = [
+        (f"{site.code} ({site.pft})", _shares(site, run, keep))
+        for site, run in zip(sites, runs, strict=True)
+        if {"Rnet", *FLUXES} <= set(site.fluxes)
+        and (keep := _summer_noon(site) & _all_measured(site, ("Rnet", *FLUXES))).sum() >= FEW
+    ]
     title = (
         f"### Where the energy goes at summer noon\n\nW m⁻², means from {NOON[0]} to {NOON[1]} h "
         "over steps at which all was measured (Qg over those of them at which it was, too).\n"
     )
-    names = [
-        f"{what}, {whose}" for what in ("Rnet", "Qg", "Qle + Qh") for whose in ("model", "tower")
+    of = ("Rnet", "Qg", "Qle + Qh")
+    names = [f"{what}, {whose}" for what in of for whose in ("model", "tower")]
+    return "\n".join(
+        [title, *markdown("tower", [*names, "Qle + Qh of Rnet, tower", "steps"], rows)]
+    )
+
+
+def _summer_noon(site: Site) -> np.ndarray:
+    moment = pd.DatetimeIndex(site.time)
+    summer = (12, 1, 2) if float(site.attributes["latitude"]) < 0 else (6, 7, 8)
+    return np.asarray(
+        moment.month.isin(summer) & (moment.hour >= NOON[0]) & (moment.hour < NOON[1])
+    )
+
+
+def _all_measured(site: Site, fluxes: Sequence[str]) -> np.ndarray:
+    return np.logical_and.reduce([measured(site, flux) for flux in fluxes])
+
+
+def _shares(site: Site, run: xr.Dataset, keep: np.ndarray) -> list[str]:
+    """Cells of a tower: net radiation, ground heat and turbulent fluxes, modelled and measured."""
+    buried = keep & measured(site, "Qg") if "Qg" in site.fluxes else np.zeros_like(keep)
+    turbulent = [sum(d[f].values[keep].mean() for f in FLUXES) for d in (run, site.fluxes)]
+    return [
+        *_pair(run, site, "Rnet", keep),
+        *(_pair(run, site, "Qg", buried) if buried.sum() >= FEW else ("–", "–")),
+        *(f"{t:.0f}" for t in turbulent),
+        f"{turbulent[1] / site.fluxes['Rnet'].values[keep].mean():.0%}",
+        f"{int(keep.sum()):,}",
     ]
-    names += ["Qle + Qh of Rnet, tower", "steps"]
-    return "\n".join([title, *markdown("tower", names, rows)])
 
 
 def _pair(run: xr.Dataset, site: Site, flux: str, keep: np.ndarray) -> tuple[str, ...]:
