@@ -121,6 +121,18 @@ def test_training_never_ends_above_the_defaults_and_stays_in_the_cube(rough):
         assert ((unit >= 0) & (unit <= 1)).all()
 
 
+def test_free_parameters_get_as_far_in_as_many_steps(rough):
+    towers = [observations(s, a, 30) for s, a in ((0, 0.0), (1, 0.5), (2, 1.0))]
+    config = GeneratorConfig(**{**SHORT, "steps": 150, "prior_weight": 0.0})
+    pools = [_pool(rough, t) for t in towers]
+    reached = {}
+    for kind in ("attributes", "free"):
+        learnt, _ = train(rough, towers, config.model_copy(update={"kind": kind}))
+        reached[kind] = full_loss(learnt, rough, towers, pools, config)
+    # But for what chance of the batches makes of two ways to one optimum.
+    assert reached["free"] < 1.005 * reached["attributes"]
+
+
 def test_steps_that_do_not_count_do_not_matter(rough):
     tower = observations(0, 0.3, 30)
     counts = {k: v.copy() for k, v in tower.counts.items()}

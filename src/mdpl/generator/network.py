@@ -27,6 +27,11 @@ from mdpl.surrogate.layers import drawn, linear
 LAND_COVERS = tuple(range(1, 10))
 FARTHEST = 3.0
 """Attributes are cut at this many standard deviations of the training towers."""
+REACH = 5.0
+"""Height of a free tower's own feature. A step moves a weight, and an offset as many times as far:
+a network's offsets are sums over many weights, these are one weight each. With 1, free parameters
+ended short of those by attributes after as many steps (docs/learning.md)."""
+
 _EDGE = 0.02
 _SMALLEST = 0.01
 
@@ -72,7 +77,8 @@ class Encoder(eqx.Module):
                     f"site {code}: free parameters exist only for the towers they were learnt at "
                     f"({', '.join(self.codes)}); use a generator of kind 'attributes'"
                 )
-            return np.eye(len(self.codes), dtype=np.float32)[self.codes.index(code)]
+            own = np.arange(len(self.codes)) == self.codes.index(code)
+            return REACH * own.astype(np.float32)
         if self.kind == "common":
             return np.ones(1, dtype=np.float32)
         features = _standard(_raw(known.attributes, self.names), self.mean, self.sd)
