@@ -2,7 +2,7 @@
 
 Usage: python benchmarks/networks.py RUN [--kind sequence day-block] [--size small medium large]
 RUN is a finished run folder. Every network is trained on the members the run's own was trained
-on, with the run's own number of steps, and judged on the members kept from it; what is trained
+on, with the run's own number of steps, and judged on the members kept from it; what is in the table
 already is not trained again. Networks and the table lie in RUN/experiments/networks.
 """
 
@@ -16,6 +16,7 @@ from pathlib import Path
 import equinox as eqx
 import jax
 import pandas as pd
+from rich.console import Console
 
 from mdpl.config_learning import surrogate_config
 from mdpl.experiments.learning import Experiment, open_experiment, train_surrogate
@@ -59,10 +60,13 @@ def measured(experiment: Experiment, kind: str, size: str) -> dict[str, float | 
     here = replace(
         experiment, job=replace(job, config=job.config.model_copy(update={"surrogate": config}))
     )
+    folder = here.surrogate(name).parent
+    if folder.exists():
+        raise SystemExit(f"{folder}: a training was cut, its time is not known; delete the folder")
     begin = time.perf_counter()
-    trained = train_surrogate(here, name, RichProgress(), {"models_trained": 0})
+    trained = train_surrogate(here, name, RichProgress(Console()), {"models_trained": 0})
     minutes = (time.perf_counter() - begin) / 60.0
-    judged = pd.read_csv(here.surrogate(name).with_name("fidelity.csv"))
+    judged = pd.read_csv(folder / "fidelity.csv")
     medians = judged.groupby(["task", "metric"])["value"].median()
     skill = {
         f"{metric} {task}": float(medians[task, metric])

@@ -91,6 +91,14 @@ def test_one_that_stops_altogether_is_told_too():
     assert all(not c.passed and "a licence" in c.found for c in withstand(Stops(), days=2))
 
 
+def test_a_flux_it_does_not_give_is_told():
+    model = CallableModel(
+        "m", SPACE, lambda site, values: {"Qle": site.forcing["SWdown"].values},
+        outputs={"Qle": "W m-2"},
+    )  # fmt: skip
+    assert {(c.passed, c.found) for c in withstand(model, days=2)} == {(False, "no Qh")}
+
+
 def test_nothing_is_asked_of_one_that_is_run_by_hand(tmp_path):
     model = RecordedModel(tmp_path, SPACE, {"Qle": "W m-2", "Qh": "W m-2"}, {})
     assert [c.passed for c in withstand(model)] == [None]

@@ -74,6 +74,16 @@ def test_curves_are_medians_over_towers_once_all_have_an_answer(folder):
     np.testing.assert_allclose(sorted(dots[0].get_xdata()), sorted([20.0, 100 * (1 - 50 / 60)]))
 
 
+def test_a_flux_none_of_the_towers_measures_is_left_out(folder):
+    methods = pd.read_csv(folder / "rivals/methods.csv")
+    methods[methods["flux"] == "Qle"].to_csv(folder / "rivals/methods.csv", index=False)
+    contents = read(folder)
+    assert contents.targeted == ["Qle", "Qh"]
+    with matplotlib.rc_context(STYLE):
+        figure = rivals.plots(contents)[0].figure
+    assert [t.get_text() for t in figure.legends[0].get_texts()] == ["Qle"]
+
+
 def test_the_page_has_the_tables(folder):
     methods, coverage = rivals.tables(read(folder))
     rows = {row.cells[0].text: [cell.sort for cell in row.cells[1:]] for row in methods.rows}
@@ -88,9 +98,13 @@ def test_the_page_has_the_tables(folder):
 
 def test_damage_and_absence_are_told(folder):
     history = folder / "rivals/cma-es/history.csv"
+    whole = pd.read_csv(history)
+    whole[whole["site"] != B].to_csv(history, index=False)
+    with pytest.raises(RunError, match=rf"history.csv: nothing of {B}; .*--method cma-es"):
+        rivals.read(folder)
     history.write_text("site,lsm_runs,objective\nDE-Abc,sixteen,0.5\n")
     with pytest.raises(DamageError, match=r"history.csv: column lsm_runs: expected numbers"):
         rivals.read(folder)
     history.unlink()
-    with pytest.raises(RunError, match=r"history.csv.*missing.*mdpl rivals"):
+    with pytest.raises(RunError, match=r"history.csv.*missing.*mdpl rivals --method cma-es"):
         rivals.read(folder)

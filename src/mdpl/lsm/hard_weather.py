@@ -135,6 +135,8 @@ def withstand(model: LandModel, sets: int = 4, days: int = 20) -> Iterator[Check
 def _judged(name: str, run: xr.Dataset) -> Check:
     if failed := [f"member {i}: {told}" for i, told in enumerate(failures(run)) if told]:
         return Check(name, False, "; ".join(failed))
+    if absent := [flux for flux in LIMITS if flux not in run]:
+        return Check(name, False, f"no {' and no '.join(absent)}")
     spans = []
     for flux, (low, high) in LIMITS.items():
         least, most = float(run[flux].min()), float(run[flux].max())

@@ -10,6 +10,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from mdpl.errors import RunError
 from mdpl.files import read_table
 from mdpl.report.cells import Row, Table, csv_uri, num, text, whole
 from mdpl.report.contents import NUMBERS, REFERENCE, Contents
@@ -28,7 +29,6 @@ MDPL = "mdpl"
 NAMES = {MDPL: "MdPL", "direct": "direct", "sce-ua": "SCE-UA", "cma-es": "CMA-ES",
          "es-mda": "ES-MDA"}  # fmt: skip
 COLOURS = {"direct": "#332288", "sce-ua": "#b9892f", "cma-es": "#cc6677", "es-mda": "#882255"}
-AGAIN = "mdpl rivals"
 
 
 @dataclass(frozen=True)
@@ -52,12 +52,12 @@ def read(folder: Path) -> Rivals | None:
     """Rivals of a run folder; None if there are none, or no tower that all were given.
 
     Raises:
-        RunError: a table is absent.
+        RunError: a table is absent, or lacks a tower.
         DamageError: one is unreadable, or has text for a number.
     """
 
-    def table(path: Path) -> pd.DataFrame:
-        return read_table(path, again=AGAIN, numbers=NUMBERS)
+    def table(path: Path, method: str = "...") -> pd.DataFrame:
+        return read_table(path, again=f"mdpl rivals --method {method}", numbers=NUMBERS)
 
     place = folder / "rivals"
     if not (place / "methods.csv").is_file():
@@ -68,12 +68,18 @@ def read(folder: Path) -> Rivals | None:
     if not towers:
         return None
     rivals = [m for m in dict.fromkeys(methods["method"]) if m not in (REFERENCE, MDPL)]
-    history = [table(place / m / "history.csv").assign(method=m) for m in rivals]
+    history = []
+    for method in rivals:
+        path = place / method / "history.csv"
+        history.append(table(path, method).assign(method=method))
+        if lacking := sorted(set(towers) - set(history[-1]["site"])):
+            again = f"give 'mdpl rivals {folder} --method {method}' again"
+            raise RunError(f"{path}: nothing of {', '.join(lacking)}; {again}")
     covered = place / "es-mda/coverage.csv"
     return Rivals(
         methods[methods["site"].isin(towers)],
         pd.concat(history).query("site in @towers"),
-        table(covered) if "es-mda" in rivals else pd.DataFrame(),
+        table(covered, "es-mda") if "es-mda" in rivals else pd.DataFrame(),
         towers,
     )
 
@@ -91,7 +97,7 @@ def cost_and_gain(contents: Contents, found: Rivals) -> Plot:
     top, low = figure.subplots(2, 1, height_ratios=[2.6, 0.6 + 0.32 * len(shown)])
     _search(top, found)
     _gains(low, contents, found, shown)
-    handles = [handle("o", flux_colour(f), f) for f in contents.targeted]
+    handles = [handle("o", flux_colour(f), f) for f in _fluxes(contents, found)]
     figure.legend(handles=handles, loc="outside lower center", ncols=len(handles))
     number = len(found.towers)
     return Plot(
@@ -118,7 +124,7 @@ def _search(axes: Axes, found: Rivals) -> None:
         complete = np.isfinite(ratio).all(axis=0)
         axes.step(
             runs[complete],
-            np.median(ratio, axis=0)[complete],
+            np.median(np.array(ratio)[:, complete], axis=0),
             where="post",
             color=COLOURS[str(method)],
             label=NAMES[str(method)],
@@ -141,10 +147,11 @@ def _search(axes: Axes, found: Rivals) -> None:
 
 def _gains(axes: Axes, contents: Contents, found: Rivals, shown: list[str]) -> None:
     wide = found.methods.pivot_table(index="site", columns=["flux", "method"], values="rmse")
+    fluxes = _fluxes(contents, found)
     for row, method in enumerate(shown):
-        for k, flux in enumerate(contents.targeted):
+        for k, flux in enumerate(fluxes):
             gain = 100 * (1 - wide[flux, method] / wide[flux, REFERENCE])
-            at = row + 0.3 * (k - (len(contents.targeted) - 1) / 2)
+            at = row + 0.3 * (k - (len(fluxes) - 1) / 2)
             colour = flux_colour(flux)
             axes.plot(gain, np.full(len(gain), at), "o", ms=3.5, color=colour, alpha=0.6)
             axes.plot(gain.median(), at, "|", ms=11, mew=2.2, color=colour)
@@ -153,6 +160,11 @@ def _gains(axes: Axes, contents: Contents, found: Rivals, shown: list[str]) -> N
     axes.set_ylim(len(shown) - 0.5, -0.5)
     axes.grid(False, axis="y")
     axes.set_xlabel("dRMSE (%), positive = error reduced")
+
+
+def _fluxes(contents: Contents, found: Rivals) -> list[str]:
+    """Fluxes learnt from that any of the towers measures."""
+    return [f for f in contents.targeted if f in set(found.methods["flux"])]
 
 
 def tables(contents: Contents) -> list[Table]:
@@ -164,7 +176,7 @@ def tables(contents: Contents) -> list[Table]:
 
 
 def _methods(contents: Contents, found: Rivals) -> Table:
-    fluxes = [f for f in contents.targeted if f in set(found.methods["flux"])]
+    fluxes = _fluxes(contents, found)
     errors = found.methods.pivot_table(index=["method", "site"], columns="flux", values="rmse")
     first = found.methods.drop_duplicates(["method", "site"]).groupby("method")
     rows = [
