@@ -7,6 +7,7 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
+from jax.experimental.compilation_cache import compilation_cache
 
 from mdpl import pipeline
 from mdpl.lsm.matsiro.parameters import PARAMETERS
@@ -58,17 +59,24 @@ def small_whole(small_config, tmp_path_factory):
     return folder
 
 
-@pytest.fixture(scope="session")
-def compiled_anew():
-    """Grows by one for every program that took its time to compile and was not in the cache."""
+@pytest.fixture
+def compiled_anew(tmp_path):
+    """Grows by one for every program that took its time to compile and was not in a cache that
+    is empty at first."""
     found = []
+    usual = jax.config.jax_compilation_cache_dir
 
     def noted(event, **_):
         if event == "/jax/compilation_cache/cache_misses":
             found.append(event)
 
     jax.monitoring.register_event_listener(noted)
-    return found
+    jax.config.update("jax_compilation_cache_dir", str(tmp_path))
+    compilation_cache.reset_cache()
+    yield found
+    jax.monitoring.unregister_event_listener(noted)
+    jax.config.update("jax_compilation_cache_dir", usual)
+    compilation_cache.reset_cache()
 
 
 @pytest.fixture(scope="session")

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import xarray as xr
 
 from mdpl.config_learning import DayBlockConfig
 from mdpl.sites.site import Site
+from mdpl.surrogate.batches import Batch
+from mdpl.surrogate.loop import Draw
 from mdpl.surrogate.train import TowerRuns
 from mdpl.surrogate.windows import SiteTensors, build
 
@@ -105,3 +109,9 @@ def runs(
 
 def tiny(**changes: object) -> DayBlockConfig:
     return DayBlockConfig.model_validate({**TINY, **changes})
+
+
+def batch(draw: Draw, step: int) -> Batch:
+    """The parts of a batch as one."""
+    parts, _ = draw(step)
+    return jax.tree.map(lambda *part: jnp.concatenate(part), *parts)

@@ -56,9 +56,12 @@ class SurrogateConfig(_Learning):
     sites_per_batch: int = Field(8, ge=1, description="towers in one batch (fewer if there are)")
     members_per_batch: int = Field(8, ge=1, description="ensemble members of each tower in it")
     days_per_batch: int = Field(
-        60, ge=1, description="days of the stretch drawn for the loss of one step"
+        240, ge=1, description="days of the stretch drawn for the loss of one step"
     )
-    learning_rate: _Rate = Field(1.5e-2, description="highest learning rate (cosine schedule)")
+    weight_decay: float = Field(5e-2, ge=0, description="decay of the matrices (Muon)")
+    learning_rate: _Rate = Field(
+        4e-2, description="highest learning rate of the matrices (Muon, cosine schedule)"
+    )
     checkpoint_every: int = Field(100, ge=1, description="steps between checkpoints")
 
 

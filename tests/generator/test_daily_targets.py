@@ -39,7 +39,7 @@ def tower(seed: int, hours: float, steps: int = 24, truth=(0.8, 0.5, 0.2, 0.5)):
 
 def surrogate(hours: float, training: int = 20) -> Surrogate:
     runs = [toy.runs(DAYS, 12, s, TASKS, 24, hours) for s in range(2)]
-    return surrogate_train.train(runs, toy.NAMES, toy.tiny(steps=training, learning_rate=0.01))[0]
+    return surrogate_train.train(runs, toy.NAMES, toy.tiny(steps=training, learning_rate=0.04))[0]
 
 
 def by_hand(learnt: Surrogate, one: TowerObservations, unit: np.ndarray) -> list[float]:
@@ -62,7 +62,7 @@ def test_the_objective_is_the_unexplained_weighted_variance_of_daily_means(hours
     pool = _pool(learnt, one)
     unit = np.array([0.3, 0.6, 0.7, 0.2], dtype=np.float32)
     expected = by_hand(learnt, one, unit)
-    batch, _ = drawer([pool], config(), 1)(0)
+    batch = toy.batch(drawer([pool], config(), 1), 0)
     # Every day that counts is drawn, once.
     drawn = np.isfinite(np.asarray(batch.target)).any(axis=(0, 2, 3, 4)).sum()
     assert drawn == len(pool.useful)
@@ -102,7 +102,7 @@ def test_half_hourly_and_hourly_towers_learn_together():
     learnt = surrogate(3)
     towers = [tower(6, 3, 24), tower(7, 3, 48)]
     pools = [_pool(learnt, t) for t in towers]
-    batch, _ = drawer(pools, config(), 1)(1)
+    batch = toy.batch(drawer(pools, config(), 1), 1)
     assert batch.dynamic.shape[2] == 6
     unit = np.array([0.5, 0.4, 0.4, 0.5], dtype=np.float32)
     batch = batch._replace(unit=jnp.broadcast_to(jnp.asarray(unit), (2, 1, 4)))

@@ -49,7 +49,7 @@ def observations(seed: int, attribute: float, days: int = 60) -> TowerObservatio
 def rough() -> Surrogate:
     """A surrogate of little training: its skill does not matter here."""
     runs = [toy.runs(60, 12, s) for s in range(2)]
-    return surrogate_train.train(runs, toy.NAMES, toy.tiny(steps=30, learning_rate=0.01))[0]
+    return surrogate_train.train(runs, toy.NAMES, toy.tiny(steps=30, learning_rate=0.04))[0]
 
 
 def fresh(
@@ -65,7 +65,7 @@ def test_gradient_through_the_surrogate_agrees_with_finite_differences(rough):
     towers = [observations(s, a, 20) for s, a in ((0, 0.1), (1, 0.9))]
     config = GeneratorConfig(**SHORT)
     made, features = fresh(rough, towers)
-    batch, _ = drawer([_pool(rough, t) for t in towers], config, 1)(0)
+    batch = toy.batch(drawer([_pool(rough, t) for t in towers], config, 1), 0)
 
     def double(tree):
         return jax.tree.map(lambda x: x.astype(jnp.float64) if eqx.is_inexact_array(x) else x, tree)
@@ -96,10 +96,10 @@ def test_trainings_of_one_shape_share_their_programs(rough, compiled_anew):
     towers = [observations(s, a, 25) for s, a in ((0, 0.1), (1, 0.9))]
     others = [observations(s, a, 25) for s, a in ((2, 0.3), (3, 0.7))]
     runs = [toy.runs(60, 12, s) for s in (4, 5)]
+    other, _ = surrogate_train.train(runs, toy.NAMES, toy.tiny(steps=30, learning_rate=0.04))
     before = len(compiled_anew)
     train(rough, towers, GeneratorConfig(**SHORT))
     first = len(compiled_anew)
-    other, _ = surrogate_train.train(runs, toy.NAMES, toy.tiny(steps=30, learning_rate=0.01))
     train(other, others, GeneratorConfig(**SHORT))
     assert first > before and len(compiled_anew) == first
 
@@ -218,7 +218,7 @@ def test_hidden_parameters_come_back_at_towers_never_seen():
     learn, unseen = range(6), (6, 7, 8)
     ensembles = [toy.runs(60, 48, s) for s in learn]
     quick = toy.tiny(
-        hidden=24, width=32, tower=16, steps=500, learning_rate=0.01, members_per_batch=8,
+        hidden=24, width=32, tower=16, steps=500, learning_rate=0.04, members_per_batch=8,
         days_per_batch=60, checkpoint_every=500,
     )  # fmt: skip
     surrogate, _ = surrogate_train.train(ensembles, toy.NAMES, quick)
@@ -252,7 +252,7 @@ def test_a_tower_without_a_flux_is_no_tower_without_error(rough):
     for towers in ([both], [both, silent], [both, other]):
         made, features = fresh(rough, towers)
         pools = _present([_pool(rough, t) for t in towers])
-        batch, _ = drawer(pools, config, 1)(0)
+        batch = toy.batch(drawer(pools, config, 1), 0)
         _, parts = loss_of_generator(made, rough, features, batch, config)
         drawn = float(parts[:, 1].sum()) / len(towers)
         losses.append((full_loss(made, rough, towers, pools, config), drawn))

@@ -13,7 +13,7 @@ def tower():
 
 @pytest.fixture(scope="module")
 def surrogate(tower):
-    return train([tower], toy.NAMES, toy.tiny(steps=40, learning_rate=0.02))[0]
+    return train([tower], toy.NAMES, toy.tiny(steps=40, learning_rate=0.04))[0]
 
 
 def test_a_surrogate_that_is_the_land_model_is_perfect_and_half_the_truth_is_not(

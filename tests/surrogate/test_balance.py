@@ -29,7 +29,7 @@ def settings(**changes):
 def learn(apart=1.0, tasks=("a", "b"), **changes):
     start = jnp.array(0.3, dtype=jnp.float32)
     return descend(
-        start, two_targets(apart), lambda step: (None, ["row"]), settings(**changes),
+        start, two_targets(apart), lambda step: ([None], ["row"]), settings(**changes),
         tasks=tasks, description="two tasks",
     )  # fmt: skip
 
@@ -91,7 +91,7 @@ def test_patience_ends_a_training_after_two_judgements_without_a_better_one(ever
         return judged[-1]
 
     found = descend(
-        jnp.array(5.0, dtype=jnp.float32), two_targets(0.0), lambda step: (None, ["row"]),
+        jnp.array(5.0, dtype=jnp.float32), two_targets(0.0), lambda step: ([None], ["row"]),
         settings(patience=2), tasks=("a", "b"), description="", judge=judge, judge_every=every,
     )  # fmt: skip
     best = int(np.argmin(judged))
@@ -105,6 +105,6 @@ def test_a_loss_that_is_not_finite_names_the_task():
 
     with pytest.raises(ModelError, match=r"step 0: the loss of b is nan at row"):
         descend(
-            jnp.array(1.0), broken, lambda step: (None, ["row"]), settings(),
+            jnp.array(1.0), broken, lambda step: ([None], ["row"]), settings(),
             tasks=("a", "b"), description="",
         )  # fmt: skip

@@ -81,7 +81,7 @@ def test_gradient_of_the_loss_agrees_with_finite_differences():
     runs = [toy.runs(days=12, members=4, seed=s) for s in range(2)]
     pools, scalers = _pools(runs)
     surrogate = replace(fresh(runs[0].tensors), scalers=scalers)
-    batch, _ = drawer(pools, toy.tiny(), 3)(0)
+    batch = toy.batch(drawer(pools, toy.tiny(), 3), 0)
 
     def double(tree: object) -> object:
         return jax.tree.map(lambda x: x.astype(jnp.float64) if eqx.is_inexact_array(x) else x, tree)

@@ -320,7 +320,7 @@ def _drawer(sequences: Sequence[_Sequence], settings: LstmSettings, step: int) -
     length = settings.window_days * 86400 // step
     skip = settings.warmup_days * 86400 // step
 
-    def draw(number: int) -> tuple[_Batch, list[str]]:
+    def draw(number: int) -> tuple[list[_Batch], list[str]]:
         rng = np.random.default_rng((settings.seed, number))
         rows, names = [], []
         for which in rng.integers(len(sequences), size=settings.batch):
@@ -332,7 +332,7 @@ def _drawer(sequences: Sequence[_Sequence], settings: LstmSettings, step: int) -
             names.append(f"site {tower.code}, from step {first}")
         inputs, target, importance = (np.stack(part) for part in zip(*rows, strict=True))
         swapped = np.swapaxes(inputs, 0, 1), np.swapaxes(target, 0, 1)
-        return _Batch(*(jnp.asarray(x) for x in (*swapped, importance))), names
+        return [_Batch(*(jnp.asarray(x) for x in (*swapped, importance)))], names
 
     return draw
 

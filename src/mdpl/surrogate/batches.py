@@ -101,7 +101,7 @@ class Batch(NamedTuple):
 def drawer(
     pools: Sequence[Pool], settings: BatchSettings, members: int, longest: int | None = None
 ) -> Draw:
-    """Batches of one shape, each drawn from (seed, step) alone.
+    """Batches of one shape, each drawn from (seed, step) alone, in halves where towers are even.
 
     Args:
         longest: days the recurrence runs over at most, where ``settings.window_days`` is more.
@@ -149,7 +149,7 @@ def _draws(
     """Batches with W, D (blocks or days) and K of ``shape``."""
     sites = min(settings.sites_per_batch, len(pools))
 
-    def draw(step: int) -> tuple[Batch, list[str]]:
+    def draw(step: int) -> tuple[list[Batch], list[str]]:
         rng = np.random.default_rng((settings.seed, step))
         parts, names = [], []
         for index in rng.choice(len(pools), sites, replace=False):
@@ -159,7 +159,8 @@ def _draws(
             sample, weight = _sample(rng, pool, drawn, shape, warmup)
             parts.append((*sample, np.int32(index), *weight))
             names += [f"site {pool.tensors.code}, member {int(m)}" for m in drawn]
-        return Batch(*(_to_device(p) for p in zip(*parts, strict=True))), names
+        halves = [parts[: sites // 2], parts[sites // 2 :]] if sites % 2 == 0 else [parts]
+        return [Batch(*map(_to_device, zip(*half, strict=True))) for half in halves], names
 
     return draw
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -22,28 +23,23 @@ from mdpl.errors import DamageError, ModelError, RunError
 from mdpl.files import write_atomic
 from mdpl.progress import Progress, SilentProgress
 from mdpl.surrogate import balance, store
+from mdpl.surrogate.optimisers import DescentSettings, Optimiser, adamw, schedule
 
 Objective = Callable[..., tuple[jax.Array, jax.Array]]
 """(weights, batch, *fixed) -> (penalty that no task owns, losses, shape (row, task))."""
 
-Draw = Callable[[int], tuple[Any, Sequence[str]]]
-"""step -> (batch, what each row of it is, such as ``site DE-Tha, member 3``)."""
+Draw = Callable[[int], tuple[Sequence[Any], Sequence[str]]]
+"""step -> (equal parts of a batch, what each row of it is, such as ``site DE-Tha, member 3``).
+
+Parts are worked on side by side; loss and gradient are the mean of theirs."""
 
 Judge = Callable[[Any], float]
 """Weights -> the loss by which the best are chosen."""
 
 
-class LoopSettings(Protocol):
+class LoopSettings(DescentSettings, Protocol):
     """The fields of a network's config the loop reads."""
 
-    @property
-    def steps(self) -> int: ...
-    @property
-    def learning_rate(self) -> float: ...
-    @property
-    def weight_decay(self) -> float: ...
-    @property
-    def clip(self) -> float: ...
     @property
     def checkpoint_every(self) -> int: ...
     @property
@@ -121,8 +117,9 @@ def descend(
     progress: Progress | None = None,
     judge: Judge | None = None,
     judge_every: int = 100,
+    optimiser: Optimiser = adamw,
 ) -> Descent:
-    """Minimise an objective by AdamW with a warmed-up cosine schedule and clipped gradients.
+    """Minimise an objective.
 
     Args:
         weights: pytree of float arrays.
@@ -144,8 +141,9 @@ def descend(
     balanced = balance.balance(
         settings.balance, settings.task_weights, tasks, settings.compare_every
     )
-    optimiser, rate = _optimiser(settings)
-    state, tables = _start(weights, optimiser, balanced), _Tables(tasks)
+    rate = schedule(settings)
+    mover = optimiser(rate, settings)
+    state, tables = _start(weights, mover, balanced), _Tables(tasks)
     progress = progress or SilentProgress()
     if folder is not None and (folder / "checkpoint.eqx").exists():
         try:
@@ -155,26 +153,23 @@ def descend(
     if judge is not None and state.step == 0:
         state = _judged(state, judge)
     learns_balance = balanced.kind == "uncertainty"
-    gradient, advance = _steppers(objective, optimiser, fixed, trained=learns_balance)
+    gradient, advance = _steppers(objective, mover, fixed, trained=learns_balance)
     began = time.perf_counter() - (tables.rows[-1][2] if tables.rows else 0.0)
     with progress.task(description, settings.steps) as bar:
         bar.advance(state.step)
         try:
-            upcoming = draw(state.step) if state.step < settings.steps else None
-            while upcoming is not None and not _exhausted(state, settings, judge_every):
-                step, (batch, names) = state.step, upcoming
-                slope, loss, losses = gradient(state.trained, batch, state.task_weights)
+            while state.step < settings.steps and not _exhausted(state, settings, judge_every):
+                step, (parts, names) = state.step, draw(state.step)
+                slope, loss, losses = gradient(state.trained, parts, state.task_weights)
                 trained, optimised = advance(slope, state.optimiser, state.trained)
-                # The next batch is gathered while the device works on this one.
-                upcoming = draw(step + 1) if step + 1 < settings.steps else None
-                _check_finite(step, float(loss), np.asarray(losses), names, tasks)
-                by_task = np.asarray(losses, dtype=float).mean(axis=0)
+                _check_finite(step, loss, losses, names, tasks)
+                by_task = losses.mean(axis=0, dtype=float)
                 now = state
                 if balanced.every and step % balanced.every == 0:
-                    now = _compared(state, gradient, batch, by_task, balanced, tasks, tables)
+                    now = _compared(state, gradient, parts, by_task, balanced, tasks, tables)
                 state = replace(now, step=step + 1, trained=trained, optimiser=optimised)
                 seconds = time.perf_counter() - began
-                tables.rows.append((step, float(rate(step)), seconds, float(loss), *by_task))
+                tables.rows.append((step, float(rate(step)), seconds, loss, *by_task))
                 last = state.step == settings.steps
                 if judge is not None and (last or state.step % judge_every == 0):
                     state = _judged(state, judge)
@@ -217,8 +212,8 @@ def _exhausted(state: _State, settings: LoopSettings, judge_every: int) -> bool:
 
 def _compared(
     state: _State,
-    gradient: Callable[[Any, Any, np.ndarray], tuple[Any, jax.Array, jax.Array]],
-    batch: Any,
+    gradient: Callable[[Any, Sequence[Any], np.ndarray], tuple[Any, float, np.ndarray]],
+    parts: Sequence[Any],
     by_task: np.ndarray,
     balanced: balance.Balance,
     tasks: Sequence[str],
@@ -227,7 +222,7 @@ def _compared(
     """Measure the gradients of single tasks, and move GradNorm's weights."""
 
     def slope(weights: np.ndarray) -> Any:
-        return gradient(state.trained, batch, weights)[0][0]
+        return gradient(state.trained, parts, weights)[0][0]
 
     norms, cosines = balance.measure(slope, tasks)
     weights = state.task_weights * np.exp(-np.asarray(state.trained[1], dtype=float))
@@ -237,25 +232,6 @@ def _compared(
     first = np.where(np.isnan(state.first), by_task, state.first)
     moved = balance.rebalanced(state.task_weights, norms, by_task, first)
     return replace(state, task_weights=moved, first=first)
-
-
-def _optimiser(
-    settings: LoopSettings,
-) -> tuple[optax.GradientTransformation, Callable[[int], Any]]:
-    warmup = max(1, settings.steps // 20)
-    rate = optax.warmup_cosine_decay_schedule(
-        settings.learning_rate / 10,
-        settings.learning_rate,
-        warmup,
-        max(settings.steps, warmup + 1),
-        settings.learning_rate / 100,
-    )
-    chain = optax.chain(
-        optax.clip_by_global_norm(settings.clip),
-        optax.adamw(rate, weight_decay=settings.weight_decay),
-    )
-    # One long vector compiles several times faster than an update for each array.
-    return optax.flatten(chain), rate
 
 
 def _steppers(
@@ -285,8 +261,18 @@ def _steppers(
         (loss, parts), slope = jax.value_and_grad(total, has_aux=True)(weights)
         return slope, loss, parts
 
-    def gradient(weights: Any, batch: Any, task_weights: Any) -> Any:
-        return with_fixed(weights, batch, task_weights, *fixed)
+    # A recurrence keeps little more than one core busy.
+    side_by_side = ThreadPoolExecutor(max_workers=2)
+
+    def gradient(
+        weights: Any, parts: Sequence[Any], task_weights: np.ndarray
+    ) -> tuple[Any, float, np.ndarray]:
+        def of(part: Any) -> tuple[Any, jax.Array, jax.Array]:
+            found = with_fixed(weights, part, task_weights, *fixed)
+            return jax.block_until_ready(found)
+
+        slopes, losses, rows = zip(*side_by_side.map(of, parts), strict=True)
+        return _mean(slopes), float(np.mean(losses)), np.concatenate(rows)
 
     @jax.jit
     def advance(slope: Any, state: Any, weights: Any) -> tuple[Any, Any]:
@@ -294,6 +280,11 @@ def _steppers(
         return optax.apply_updates(weights, updates), state
 
     return gradient, advance
+
+
+@jax.jit
+def _mean(trees: tuple[Any, ...]) -> Any:
+    return jax.tree.map(lambda *parts: sum(parts) / len(parts), *trees)
 
 
 def _judged(state: _State, judge: Judge) -> _State:

@@ -26,6 +26,7 @@ from mdpl.surrogate.batches import Batch, Pool, drawer, losses
 from mdpl.surrogate.layers import drawn
 from mdpl.surrogate.loop import as_device, descend
 from mdpl.surrogate.network import Network, Scalers, Surrogate
+from mdpl.surrogate.optimisers import muon
 from mdpl.surrogate.windows import SiteTensors
 
 
@@ -145,6 +146,7 @@ def train(
         folder=folder,
         fingerprint=_fingerprint(runs, parameter_names, config, start),
         progress=progress,
+        optimiser=muon,
     )
     return replace(surrogate, network=eqx.combine(found.weights, static)), found.history
 
