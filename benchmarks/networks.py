@@ -1,9 +1,10 @@
 """Skill of the surrogate against its cost: both networks in three sizes, from one ensemble.
 
 Usage: python benchmarks/networks.py RUN [--kind sequence day-block] [--size small medium large]
+                                         [--steps 500]
 RUN is a finished run folder. Every network is trained on the members the run's own was trained
-on, with the run's own number of steps, and judged on the members kept from it; what is in the table
-already is not trained again. Networks and the table lie in RUN/experiments/networks.
+on, with the run's own number of steps unless told, and judged on the members kept from it; what is
+in the table already is not trained again. Networks and the table lie in RUN/experiments/networks.
 """
 
 from __future__ import annotations
@@ -39,24 +40,26 @@ def main() -> None:
     parser.add_argument("run", type=Path)
     parser.add_argument("--kind", nargs="+", default=["sequence", "day-block"])
     parser.add_argument("--size", nargs="+", default=list(SIZES), choices=SIZES)
+    parser.add_argument("--steps", type=int, help="training steps; default those of the run")
     chosen = parser.parse_args()
     experiment = open_experiment(chosen.run, "networks")
     table = experiment.place / "networks.csv"
+    steps = chosen.steps or experiment.job.config.surrogate.steps
     for kind in chosen.kind:
         for size in chosen.size:
             known = pd.read_csv(table) if table.exists() else pd.DataFrame(columns=["name"])
-            name = f"{kind}-{size}"
+            name = f"{kind}-{size}-{steps}"
             if name not in set(known["name"]):
-                made = pd.DataFrame([measured(experiment, kind, size)])
+                made = pd.DataFrame([measured(experiment, kind, size, steps)])
                 pd.concat([known, made], ignore_index=True).to_csv(table, index=False)
     print(pd.read_csv(table).to_string(index=False))
 
 
-def measured(experiment: Experiment, kind: str, size: str) -> dict[str, float | str]:
+def measured(experiment: Experiment, kind: str, size: str, steps: int) -> dict[str, float | str]:
     """One network: minutes it took to train, its weights, and medians over towers of its skill."""
-    job, name = experiment.job, f"{kind}-{size}"
+    job, name = experiment.job, f"{kind}-{size}-{steps}"
     own = {k: v for k, v in job.config.surrogate.model_dump().items() if k in SHARED}
-    config = surrogate_config({"kind": kind, **own, **SIZES[size]})
+    config = surrogate_config({"kind": kind, **own, **SIZES[size], "steps": steps})
     here = replace(
         experiment, job=replace(job, config=job.config.model_copy(update={"surrogate": config}))
     )
