@@ -132,6 +132,6 @@ class GeneratorConfig(_Learning):
         0.5, gt=0, description="standard deviation of the prior around the default, unit cube"
     )
     prior_weight: float = Field(0.02, ge=0, description="weight of the penalty towards defaults")
-    learning_rate: _Rate = Field(2e-2, description="highest learning rate (cosine schedule)")
+    learning_rate: _Rate = Field(5e-2, description="highest learning rate (cosine schedule)")
     evaluate_every: int = Field(100, ge=1, description="steps between full evaluations")
     checkpoint_every: int = Field(50, ge=1, description="steps between checkpoints")

@@ -13,7 +13,7 @@ from mdpl.files import write_atomic
 from mdpl.memory import give_back
 from mdpl.progress import Progress
 
-SURROGATE = DayBlockConfig(steps=1700, days_per_batch=30)
+SURROGATE = DayBlockConfig(steps=1000, days_per_batch=30)
 GENERATOR = GeneratorConfig(steps=900, days_per_batch=60, prior_weight=2e-4)
 """Next to no pull towards the defaults: here the land model can be exactly right."""
 REAL_SURROGATE = DayBlockConfig(steps=500)
