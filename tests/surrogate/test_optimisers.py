@@ -54,3 +54,12 @@ def test_the_rate_rises_within_a_twentieth_of_the_steps_and_falls_to_a_hundredth
     assert float(rate(0)) == pytest.approx(0.005)
     assert float(rate(5)) == pytest.approx(0.05)
     assert float(rate(100)) == pytest.approx(0.0005)
+
+
+def test_matrices_decay_and_vectors_do_not():
+    weights = {"matrix": jnp.ones((4, 3), jnp.float32), "vector": jnp.ones(3, jnp.float32)}
+    mover = muon(lambda number: 0.05, SimpleNamespace(clip=1.0, weight_decay=0.1))
+    none = {name: jnp.zeros_like(w) for name, w in weights.items()}
+    step, _ = mover.update(none, mover.init(weights), weights)
+    np.testing.assert_allclose(step["matrix"], -0.05 * 0.1, rtol=1e-5)
+    np.testing.assert_allclose(step["vector"], 0.0, atol=1e-12)

@@ -55,7 +55,7 @@ def muon(rate: Rate, settings: DescentSettings) -> optax.GradientTransformation:
     all its singular vectors. What is no matrix does not decay, and moves by Adam, Nesterov's way,
     at `OTHERS` of the rate.
 
-    Why the surrogate learns by it: docs/decisions/0007.
+    Why the surrogate learns by it: docs/decisions/0012.
     """
     step = optax.contrib.muon(
         rate,
