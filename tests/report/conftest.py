@@ -161,3 +161,9 @@ def _save(data: xr.Dataset, path: Path) -> None:
 @pytest.fixture(scope="session")
 def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_run(tmp_path_factory.mktemp("a-run"))
+
+
+@pytest.fixture
+def worse_run(tmp_path: Path) -> Path:
+    """A run of one tower, which got worse in both fluxes."""
+    return make_run(tmp_path, ("DE-Abc",))

@@ -112,6 +112,14 @@ def test_where_it_got_worse_lists_every_loss(page, run_folder):
     assert changes == sorted(changes)
 
 
+@pytest.mark.parametrize(("tasks", "told"), [("Qle, Qh", False), ("Qle", True)])
+def test_a_flux_that_lost_and_was_no_target_is_told_how_to_become_one(worse_run, tasks, told):
+    (worse_run / "config.yaml").write_text(f"tasks: [{tasks}]")
+    text = " ".join(" ".join(Reader(build(worse_run).read_text(encoding="utf-8")).text).split())
+    assert ("Sensible heat Qh was no target" in text) == told
+    assert ("it can: tasks: [Qle, Qh]" in text) == told
+
+
 def test_cost_is_summed(page):
     total = {cells[0]: cells[1:] for _, cells in page.table_rows("stages")}["total"]
     assert [float(v) for v in total] == pytest.approx([481.7, 390, 2])

@@ -35,7 +35,11 @@ from mdpl.report.style import long_name, percent
 
 @dataclass(frozen=True)
 class Headline:
-    """What the run came to, for one flux."""
+    """What the run came to, for one flux.
+
+    Attributes:
+        lost_unasked: no target of the learning, and worse in the median.
+    """
 
     flux: str
     name: str
@@ -45,6 +49,7 @@ class Headline:
     towers: int
     good: bool
     targeted: bool
+    lost_unasked: bool
 
 
 def build(folder: Path) -> Path:
@@ -141,9 +146,8 @@ def _tables(contents: Contents, gathered: Gathered, study: Study) -> dict[str, T
 def _headline(contents: Contents, flux: str) -> Headline:
     median, better, worse, towers = tables.better_and_worse(contents, flux)
     targeted = flux in contents.targeted
-    return Headline(
-        flux, long_name(flux), percent(median), better, worse, towers, median > 0, targeted
-    )
+    name, gain, lost = long_name(flux), percent(median), not targeted and median < 0
+    return Headline(flux, name, gain, better, worse, towers, median > 0, targeted, lost)
 
 
 def _totals(contents: Contents) -> dict[str, str]:
