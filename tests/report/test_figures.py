@@ -95,6 +95,15 @@ def test_taylor_points_lie_at_their_correlation_and_spread(contents):
         assert any(np.allclose(point, expected) for point in points), model
 
 
+def test_there_is_no_taylor_diagram_where_every_tower_lies_beyond_its_rim(contents):
+    far = contents.scores["metric"] == "sd_ratio"
+    scores = contents.scores.assign(value=contents.scores["value"].mask(far, taylor.LIMIT + 1))
+    wild = replace(contents, scores=scores)
+    assert taylor.by_pft(contents, "Qle") is not None
+    assert taylor.by_pft(wild, "Qle") is None
+    assert taylor.diagram(wild, "Qle") is None
+
+
 def test_taylor_opens_to_negative_correlation_and_counts_outliers(contents):
     scores = contents.scores.copy()
     here = (scores["site"] == "DE-Abc") & (scores["model"] == "default")

@@ -43,15 +43,11 @@ def diagram(contents: Contents, flux: str) -> Plot | None:
     from the point OBS the centred RMSE over the observed SD. Taylor (2001),
     doi:10.1029/2000JD900719.
     """
-    table = _before_after(contents, flux, ("r", "sd_ratio"))
+    table, beyond = _within(contents, flux)
     if table.empty:
         return None
-    reach = table[["sd_ratio_default", "sd_ratio_learnt"]].to_numpy()
-    within = np.asarray((reach <= LIMIT).all(axis=1))
-    outside, table = int((~within).sum()), table.loc[within]
-    if table.empty:
-        return None
-    limit = float(np.clip(1.08 * reach[within].max(), 1.3, LIMIT))
+    most = table[["sd_ratio_default", "sd_ratio_learnt"]].to_numpy().max()
+    limit = float(np.clip(1.08 * most, 1.3, LIMIT))
     half = bool((table[["r_default", "r_learnt"]] < 0).any(axis=None))
     handles = _legend(contents, table)
     legend = 0.2 + 0.19 * -(-len(handles) // LEGEND_COLUMNS)
@@ -69,7 +65,6 @@ def diagram(contents: Contents, flux: str) -> Plot | None:
         columnspacing=1.2,
         handletextpad=0.3,
     )
-    beyond = f" {outside} tower(s) lie beyond SD ratio {LIMIT:g}." if outside else ""
     return Plot(
         f"taylor_{flux}",
         figure,
@@ -82,11 +77,9 @@ def diagram(contents: Contents, flux: str) -> Plot | None:
 
 def by_pft(contents: Contents, flux: str) -> Plot | None:
     """Taylor diagrams of one flux, a panel a PFT."""
-    table = _before_after(contents, flux, ("r", "sd_ratio"))
+    table, beyond = _within(contents, flux)
     if table["pft"].nunique() < 2:
         return None
-    within = (table[["sd_ratio_default", "sd_ratio_learnt"]] <= LIMIT).all(axis=1)
-    outside, table = int((~within).sum()), table[within]
     half = bool((table[["r_default", "r_learnt"]] < 0).any(axis=None))
     pfts = sorted(table["pft"].unique())
     rows = -(-len(pfts) // PFT_COLUMNS)
@@ -116,7 +109,6 @@ def by_pft(contents: Contents, flux: str) -> Plot | None:
     figure.legend(handles=states, loc="outside upper right", ncols=2)
     figure.suptitle(sentence(long_name(flux)), x=0.01, ha="left", fontsize=9.5, fontweight="bold")
     figure.supxlabel("SD / observed SD, on both axes; angle: correlation R", fontsize=9)
-    beyond = f" {outside} tower(s) lie beyond SD ratio {LIMIT:g}." if outside else ""
     return Plot(
         f"taylor_pft_{flux}",
         figure,
@@ -128,6 +120,15 @@ def by_pft(contents: Contents, flux: str) -> Plot | None:
         f"Taylor diagrams of {flux} by PFT",
         wide=True,
     )
+
+
+def _within(contents: Contents, flux: str) -> tuple[pd.DataFrame, str]:
+    """R and SD ratio of towers up to `LIMIT`, and a sentence on those beyond."""
+    table = _before_after(contents, flux, ("r", "sd_ratio"))
+    within = (table[["sd_ratio_default", "sd_ratio_learnt"]] <= LIMIT).all(axis=1)
+    outside = int((~within).sum())
+    told = f" {outside} tower(s) lie beyond SD ratio {LIMIT:g}." if outside else ""
+    return table[within], told
 
 
 def table(contents: Contents) -> Table:
