@@ -13,11 +13,12 @@ def table(*gap: float, flux: str = "Qle", period: str = "calibration") -> pd.Dat
     )
 
 
-def test_agreement_asks_for_the_median_and_four_in_five_towers_of_every_flux():
-    good = table(0.01, 0.02, 0.03, 0.04, 0.5)
+def test_agreement_asks_for_the_median_four_in_five_towers_and_none_far_off_of_every_flux():
+    good = table(0.01, 0.02, 0.03, 0.04, 0.15)
     assert agreed(good, 0.05)
-    assert not agreed(table(0.01, 0.02, 0.03, 0.4, 0.5), 0.05)
-    assert not agreed(pd.concat([good, table(0.2, 0.2, flux="Qh")]), 0.05)
+    assert not agreed(table(0.01, 0.02, 0.03, 0.04, 0.16), 0.05)
+    assert not agreed(table(0.01, 0.02, 0.03, 0.1, 0.1), 0.05)
+    assert not agreed(pd.concat([good, table(0.1, 0.1, flux="Qh")]), 0.05)
     assert agreed(pd.concat([good, table(0.9, period="validation")]), 0.05)
 
 

@@ -125,7 +125,7 @@ class RefineConfig(_Section):
     tolerance: Annotated[float, Field(gt=0)] = Field(
         0.05,
         description="share of the delivered RMSE by which the promise may be off, in the "
-        "median and at 80 % of towers, for the rounds to end",
+        "median and at 80 % of towers, thrice that at the others, for the rounds to end",
     )
     members: Annotated[int, Field(ge=2)] = Field(
         16, description="land-model runs of each tower and round"

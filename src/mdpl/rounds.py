@@ -40,6 +40,9 @@ from mdpl.surrogate.windows import SiteTensors
 MOST = 0.8
 """Share of towers at which promise and delivery must agree."""
 
+FARTHEST = 3.0
+"""Times the tolerance by which they may differ at the others (docs/decisions/0008)."""
+
 COLUMNS = ("round", "site", "flux", "period", "promised", "delivered", "gap")
 
 PROMISED = ("site", "flux", "period", "rmse")
@@ -206,7 +209,8 @@ def finish(job: Job, folder: RunFolder, scores: pd.DataFrame) -> None:
 
 
 def agreed(table: pd.DataFrame, tolerance: float) -> bool:
-    """Whether promise and delivery agree: in the median, and at `MOST` of the towers.
+    """Whether promise and delivery agree: in the median, at `MOST` of the towers, and nowhere by
+    more than `FARTHEST` times the tolerance.
 
     Args:
         table: one round, columns `COLUMNS`; calibration is what counts.
@@ -214,7 +218,8 @@ def agreed(table: pd.DataFrame, tolerance: float) -> bool:
     own = table[table["period"] == "calibration"]
     by_flux = own.groupby("flux")["gap"]
     close = (own["gap"] <= tolerance).groupby(own["flux"]).mean()
-    return bool((by_flux.median() <= tolerance).all() and (close >= MOST).all())
+    nowhere_far = (by_flux.max() <= FARTHEST * tolerance).all()
+    return bool((by_flux.median() <= tolerance).all() and (close >= MOST).all() and nowhere_far)
 
 
 def gaps(number: int, promised: pd.DataFrame, delivered: pd.DataFrame) -> pd.DataFrame:
