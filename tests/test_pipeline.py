@@ -119,6 +119,9 @@ def test_what_cannot_be_learnt_from_is_refused_before_any_work(config):
         open_job(config.model_copy(update={"sites": every}))
     wrong = config.sites.model_copy(update={"held_out": ("XX-Nix",)})
     assert "XX-Nix" in examine(config.model_copy(update={"sites": wrong})).problems[0]
+    knowing = config.generator.model_copy(update={"prior_widths": {"vmx": 0.1}})
+    with pytest.raises(ConfigError, match=r"prior_widths: vmx is not calibrated; .* are: vmax"):
+        open_job(config.model_copy(update={"generator": knowing}))
     greedy = config.model_copy(update={"tasks": ("Qle", "Qh", "GPP")})
     with pytest.raises(ConfigError, match="no measured GPP to learn from"):
         open_job(greedy)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter
@@ -131,7 +132,14 @@ class GeneratorConfig(_Learning):
     prior_width: float = Field(
         0.5, gt=0, description="standard deviation of the prior around the default, unit cube"
     )
+    prior_widths: dict[str, Annotated[float, Field(gt=0)]] = Field(
+        {}, description="of single parameters in its place, such as {vmax: 0.16}"
+    )
     prior_weight: float = Field(0.02, ge=0, description="weight of the penalty towards defaults")
     learning_rate: _Rate = Field(5e-2, description="highest learning rate (cosine schedule)")
     evaluate_every: int = Field(100, ge=1, description="steps between full evaluations")
     checkpoint_every: int = Field(50, ge=1, description="steps between checkpoints")
+
+    def widths(self, names: Sequence[str]) -> tuple[float, ...]:
+        """Prior width of each of some parameters, unit cube."""
+        return tuple(self.prior_widths.get(name, self.prior_width) for name in names)

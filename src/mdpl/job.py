@@ -171,6 +171,12 @@ def open_job(config: Config) -> Job:
     if chosen.daily is not None:
         sites, daily = _with_daily(config, sites, chosen.daily)
     job = Job(config, sites, model, daily, selection)
+    fixed = sorted(set(config.generator.prior_widths) - set(job.space.names))
+    if fixed:
+        raise ConfigError(
+            f"generator.prior_widths: {', '.join(fixed)} is not calibrated; these parameters "
+            f"are: {', '.join(job.space.names)}"
+        )
     for site in sites:
         job.space.check(job.space.defaults(site.attributes))
     _check_measured(job)

@@ -21,6 +21,10 @@ FORMAT = 1
 BY_TOWER = ("supply", "mixtures")
 """Settings of the land model that are given by tower."""
 
+UNUSED = ("prior_widths",)
+"""Settings of the generator that change nothing while empty: runs made before they were there
+stand."""
+
 PLACES = ("file", "adapter", "folder", "work")
 """Settings of the land model that say where it lies; what lies there is known by its content."""
 
@@ -56,8 +60,9 @@ def keys_of(job: Job) -> Keys:
     )
     daily = {code: _series(found) for code, found in job.daily.items()}
     choice = {k: config["sites"][k] for k in ("flux", "daily_model_error", "select")}
+    learnt = {k: v for k, v in config["generator"].items() if k not in UNUSED or v}
     stages["calibrate"] = _hash(
-        stages["surrogate"], towers, training, fluxes, daily, choice, config["generator"]
+        stages["surrogate"], towers, training, fluxes, daily, choice, learnt
     )
     stages["refine"] = _hash(stages["calibrate"], config["refine"])
     stages["evaluate"] = _hash(stages["refine"], config["evaluation"])

@@ -29,13 +29,13 @@ def test_posterior_of_a_linear_model_is_that_of_bayes(iterations):
 
 
 def test_prior_is_a_normal_cut_off_at_the_bounds():
-    default = np.array([0.5, 0.0, 0.95])
+    default, widths = np.array([0.5, 0.0, 0.95]), np.array([0.1, 0.3, 0.3])
     normal = np.random.default_rng(0).standard_normal((4000, 3))
-    drawn = kalman.Prior(default, 0.3).unit(normal)
+    drawn = kalman.Prior(default, widths).unit(normal)
     assert ((drawn >= 0) & (drawn <= 1)).all()
-    for column, mode in zip(drawn.T, default, strict=True):
-        low, high = -mode / 0.3, (1 - mode) / 0.3
-        assert stats.kstest(column, stats.truncnorm(low, high, mode, 0.3).cdf).pvalue > 0.01
+    for column, mode, sd in zip(drawn.T, default, widths, strict=True):
+        expected = stats.truncnorm(-mode / sd, (1 - mode) / sd, mode, sd)
+        assert stats.kstest(column, expected.cdf).pvalue > 0.01
     assert (np.diff(drawn[np.argsort(normal[:, 0]), 0]) >= 0).all()
 
 

@@ -22,7 +22,12 @@ def test_objective_is_that_of_the_generator_at_one_tower():
     observed = {task: truth[task].values for task in ("Qle", "Qh")}
     counts = {t: np.random.default_rng(i).random(960) < 0.6 for i, t in enumerate(observed)}
     tower = TowerObservations(tensors, {}, observed, counts)
-    config = GeneratorConfig(prior_width=0.3, prior_weight=0.5, task_weights={"Qle": 3})
+    config = GeneratorConfig(
+        prior_width=0.3,
+        prior_widths={bucket.NAMES[1]: 0.1},
+        prior_weight=0.5,
+        task_weights={"Qle": 3},
+    )
     unit = np.array([0.1, 0.9, 0.4, 0.6])
     # full_loss asks no more of a generator and of a surrogate than this.
     generator = SimpleNamespace(parameters=lambda code, known, default: unit)
@@ -31,12 +36,14 @@ def test_objective_is_that_of_the_generator_at_one_tower():
         predict=lambda tensors, unit: 100 * np.tensordot(unit, response, axes=1),
         scalers=SimpleNamespace(task_scale=np.array([30.0, 20.0])),
         tasks=("Qle", "Qh"),
+        parameter_names=bucket.NAMES,
     )
     theirs = full_loss(generator, surrogate, [tower], [_pool(surrogate, tower)], config)
     space = ParameterSpace(tuple(Parameter(n, "1", "", 0, 1, 0.5, "test") for n in bucket.NAMES))
     rows = np.stack([np.where(counts[t], observed[t], np.nan) for t in observed])
+    weights, widths = np.array([1.5, 0.5]), np.array([0.3, 0.1, 0.3, 0.3])
     own = Objective(
-        "XX-000", space, tensors.default_unit, ("Qle", "Qh"), rows, np.array([1.5, 0.5]), 0.3, 0.5
+        "XX-000", space, tensors.default_unit, ("Qle", "Qh"), rows, weights, widths, 0.5
     )
     series = surrogate.predict(tensors, unit).T[None]
     # The generator keeps its observations in half precision.

@@ -16,6 +16,7 @@ SPACE = ParameterSpace(
 )
 TRUTH = np.array([0.3, 0.7, 0.9])
 DEFAULT = np.array([0.5, 0.5, 0.5])
+WIDTHS = np.array([0.5, 0.5, 0.5])
 DAYS, STEPS = 30, 24
 TIME = np.datetime64("2001-01-01", "ns") + np.arange(DAYS * STEPS) * np.timedelta64(1, "h")
 
@@ -41,7 +42,9 @@ def objective(
     observed = observed + noise * rng.normal(size=observed.shape)
     observed[:, rng.random(observed.shape[1]) < 0.2] = np.nan
     weights = np.array([1.2, 0.8])
-    return Objective("XX-Toy", SPACE, DEFAULT, ("Qle", "Qh"), observed, weights, 0.5, prior_weight)
+    return Objective(
+        "XX-Toy", SPACE, DEFAULT, ("Qle", "Qh"), observed, weights, WIDTHS, prior_weight
+    )
 
 
 def asker(target: Objective, bend: float = 1.0):

@@ -7,10 +7,11 @@ from mdpl.experiments.identifiability import design, error_variance, posterior, 
 def test_the_posterior_of_a_linear_model_is_the_analytic_one():
     rng = np.random.default_rng(0)
     jacobian, variance = rng.normal(size=(40, 3)), rng.uniform(0.5, 2, 40)
-    found = posterior(jacobian, variance, prior_sd=0.5)
-    draws = rng.normal(size=(200_000, 3)) * 0.5
-    gain = jacobian @ (0.25 * jacobian.T) + np.diag(variance)
-    kalman = 0.25 * jacobian.T @ np.linalg.inv(gain)
+    prior = np.array([0.5, 0.1, 0.3])
+    found = posterior(jacobian, variance, prior)
+    draws = rng.normal(size=(200_000, 3)) * prior
+    spread = np.diag(prior**2) @ jacobian.T
+    kalman = spread @ np.linalg.inv(jacobian @ spread + np.diag(variance))
     noise = rng.normal(size=(200_000, 40)) * np.sqrt(variance)
     after = draws + (noise - draws @ jacobian.T) @ kalman.T
     np.testing.assert_allclose(found.sd, after.std(axis=0), rtol=0.01)
@@ -20,7 +21,7 @@ def test_the_posterior_of_a_linear_model_is_the_analytic_one():
 def test_two_parameters_of_which_only_the_sum_matters_are_tied_and_the_idle_one_stays_free():
     base = np.random.default_rng(1).normal(size=(200, 1))
     jacobian = np.hstack([base, base, 0 * base])
-    found = posterior(jacobian, np.full(200, 0.01), prior_sd=0.5)
+    found = posterior(jacobian, np.full(200, 0.01), np.full(3, 0.5))
     assert found.correlation[0, 1] == pytest.approx(-1, abs=1e-3)
     np.testing.assert_allclose(found.sd, [0.5 / np.sqrt(2), 0.5 / np.sqrt(2), 0.5], rtol=1e-3)
     assert verdict(1 - found.sd[0] / 0.5, -1, "b", 0.4) == "trades off with b"

@@ -167,6 +167,19 @@ def test_a_strong_prior_holds_the_parameters_at_their_defaults(rough):
     assert moved(tight) < 0.01
 
 
+def test_a_narrow_prior_holds_its_own_parameter_alone(rough):
+    towers = [observations(0, 0.9, 30)]
+    base = {**SHORT, "prior_weight": 0.01, "steps": 30}
+    start = towers[0].tensors.default_unit
+    moved = []
+    for widths in ({}, {toy.NAMES[0]: 1e-3}):
+        learnt, _ = train(rough, towers, GeneratorConfig(**base, prior_widths=widths))
+        moved.append(np.abs(learnt.parameters("XX-000", towers[0].known, start) - start))
+    free, held = moved
+    assert free[0] > 0.01 and held[0] < 0.1 * free[0]
+    assert held[1:].max() > 0.05
+
+
 def test_stopped_and_resumed_equals_uninterrupted(rough, tmp_path):
     towers = [observations(s, a, 30) for s, a in ((0, 0.1), (1, 0.9))]
     config = GeneratorConfig(**SHORT)

@@ -176,7 +176,7 @@ def es_mda(
         )
     rng = np.random.default_rng(seed)
     normal = rng.standard_normal((members, len(objective.space)))
-    prior = Prior(objective.default, objective.prior_width)
+    prior = Prior(objective.default, objective.prior_widths)
     first = ledger(prior.unit(normal))
     error = observations.random
     if structural:
@@ -261,11 +261,11 @@ class Prior:
 
     Attributes:
         default: its mode, (parameter,).
-        width: its standard deviation before the cut.
+        width: its standard deviation before the cut, (parameter,).
     """
 
     default: np.ndarray
-    width: float
+    width: np.ndarray
 
     def unit(self, normal: np.ndarray) -> np.ndarray:
         """Points of the unit cube of standard normal ones, (..., parameter)."""

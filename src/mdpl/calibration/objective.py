@@ -54,7 +54,8 @@ class Objective:
         observed: (task, time), NaN at steps that do not count: those not measured, and those
             outside the calibration period.
         task_weights: a, (task,), mean one.
-        prior_width, prior_weight: b and w.
+        prior_widths: b of each parameter, (parameter,).
+        prior_weight: w.
 
     Raises:
         SiteError: no step counts.
@@ -66,7 +67,7 @@ class Objective:
     tasks: tuple[str, ...]
     observed: np.ndarray
     task_weights: np.ndarray
-    prior_width: float
+    prior_widths: np.ndarray
     prior_weight: float
 
     def __post_init__(self) -> None:
@@ -88,7 +89,7 @@ class Objective:
         """
         squared = self._error(series) ** 2
         misfit = (squared.sum(axis=-1) * self._weight).mean(axis=-1)
-        far = (unit - self.default) / self.prior_width
+        far = (unit - self.default) / self.prior_widths
         total = misfit + self.prior_weight * (far**2).mean(axis=-1)
         return np.where(np.isfinite(total), total, np.inf)
 
@@ -98,13 +99,13 @@ class Objective:
 
     def by_unit(self, unit: np.ndarray) -> np.ndarray:
         """Slope of the penalty by the parameters, shaped as ``unit``."""
-        far = (unit - self.default) / self.prior_width**2
+        far = (unit - self.default) / self.prior_widths**2
         return 2.0 * self.prior_weight * far / len(self.space)
 
     @cached_property
     def fingerprint(self) -> str:
         """Tells this objective from any other."""
-        about = (self.space.names, self.tasks, self.prior_width, self.prior_weight)
+        about = (self.space.names, self.tasks, self.prior_weight)
         digest = hashlib.sha256(repr(about).encode())
         for array in (
             self.space.lower,
@@ -112,6 +113,7 @@ class Objective:
             self.default,
             self.observed,
             self.task_weights,
+            self.prior_widths,
         ):
             digest.update(np.ascontiguousarray(array).tobytes())
         return digest.hexdigest()[:16]

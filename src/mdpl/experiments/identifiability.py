@@ -92,16 +92,15 @@ def run(path: Path, progress: Progress, samples: int = 32, seed: int = 0) -> pd.
     return table
 
 
-def posterior(jacobian: np.ndarray, variance: np.ndarray, prior_sd: float) -> Posterior:
+def posterior(jacobian: np.ndarray, variance: np.ndarray, prior_sd: np.ndarray) -> Posterior:
     """Gauss-Newton posterior about a point.
 
     Args:
         jacobian: of the observations by the parameters, shape (observation, parameter).
         variance: of the errors, shape (observation,).
-        prior_sd: of every parameter.
+        prior_sd: of each parameter, shape (parameter,).
     """
-    count = jacobian.shape[1]
-    information = jacobian.T @ (jacobian / variance[:, None]) + np.eye(count) / prior_sd**2
+    information = jacobian.T @ (jacobian / variance[:, None]) + np.diag(prior_sd**-2.0)
     covariance = np.linalg.inv(information)
     sd = np.sqrt(np.diag(covariance))
     return Posterior(sd, covariance / np.outer(sd, sd))
@@ -177,7 +176,7 @@ def _tower(
         variances.append(np.full(len(days), error_variance(daily[0] - days["o"])))
     if not rows:
         raise RunError(f"site {seen.code}: fewer than three measured days in its calibration")
-    prior = job.config.generator.prior_width
+    prior = np.array(job.config.generator.widths(names))
     found = posterior(np.concatenate(rows), np.concatenate(variances), prior)
     others = found.correlation - np.eye(len(names))
     partner = np.abs(others).argmax(axis=1)

@@ -90,7 +90,7 @@ def objective(job: Job, folder: RunFolder, site: Site) -> Objective:
         job.config.tasks,
         _observed(job, folder, site, "calibration"),
         balance("fixed", job.config.generator.task_weights, job.config.tasks, 0).weights,
-        job.config.generator.prior_width,
+        np.array(job.config.generator.widths(job.space.names)),
         job.config.generator.prior_weight,
     )
 

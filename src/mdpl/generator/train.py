@@ -8,7 +8,7 @@ The objective is the paper's Eq. 2. With the generator :math:`g_z` (weights z), 
 
 where k runs over the T fluxes, S is the number of towers that measure flux k, bars are means over
 measured steps (first term) and over towers and parameters (second), :math:`u_s` is the tower's
-default in the unit cube, b the prior width and w its weight.
+default in the unit cube, b the prior width of each parameter and w the weight of the prior.
 
 Against daily means :math:`y_d` with standard deviations :math:`\sigma_d`, :math:`f` is averaged
 over all steps of the day, and the first term is the share of weighted variance left unexplained,
@@ -198,7 +198,9 @@ def loss_of_generator(
         the penalty, and the error over variance by (site, task).
     """
     unit = jax.vmap(generator)(features[batch.tower], batch.default_unit)
-    far = (unit - batch.default_unit) / config.prior_width
+    far = (unit - batch.default_unit) / jnp.asarray(
+        config.widths(surrogate.parameter_names), unit.dtype
+    )
     penalty = config.prior_weight * (far**2).mean()
     return penalty, losses(surrogate, batch._replace(unit=unit[:, None]))
 
@@ -212,6 +214,7 @@ def full_loss(
 ) -> float:
     """Eq. 2 on every counting step of every tower, tasks weighed as the user says."""
     weights = balance("fixed", config.task_weights, surrogate.tasks, 0).weights
+    widths = np.array(config.widths(surrogate.parameter_names))
     errors, penalties = [], []
     for tower, pool in zip(towers, pools, strict=True):
         tensors = tower.tensors
@@ -223,7 +226,7 @@ def full_loss(
         squared = squared if pool.weight is None else squared * pool.weight[:, None]
         number = np.maximum(np.isfinite(squared).sum(axis=(0, 1)), 1)
         errors.append(np.nansum(squared, axis=(0, 1)) / number * pool.importance * weights)
-        penalties.append(((unit - tensors.default_unit) / config.prior_width) ** 2)
+        penalties.append(((unit - tensors.default_unit) / widths) ** 2)
     return float(np.mean(errors) + config.prior_weight * np.mean(penalties))
 
 
