@@ -54,7 +54,7 @@ def done(path):
 
 CASES = [
     ("generator", {"steps": 9}, 2, "generator.steps: 8 there, 9 here"),
-    ("generator", {"prior_widths": {"vmax": 0.1}}, 2, "generator.prior_widths"),
+    ("generator", {"prior_widths": {"uptake": 0.1}}, 2, "generator.prior_widths"),
     ("refine", {"steps": 5}, 3, "refine.steps: 4 there, 5 here"),
     ("evaluation", {"month_days": 5}, 4, "evaluation.month_days: 7 there, 5 here"),
     ("surrogate", {"seed": 4}, 1, "surrogate.seed"),
