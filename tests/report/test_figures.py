@@ -207,7 +207,10 @@ def test_simulations_on_another_time_axis_are_refused(contents, run_folder):
         (0.0, "0"),
         (np.nan, "–"),
         (3.2e-7, "3.20×10⁻⁷"),
-        (99.96, "100.0"),
+        (99.96, "100"),
+        (9.996, "10.0"),
+        (-0.9996, "−1.00"),
+        (999_999.6, "1.00×10⁶"),
     ],
 )
 def test_numbers_in_print(value, text):

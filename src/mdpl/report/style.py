@@ -114,11 +114,11 @@ def number(value: float, digits: int = 3) -> str:
         return DASH
     if value == 0:
         return "0"
-    size = int(np.floor(np.log10(abs(value))))
+    mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
+    size = int(exponent)
     if -4 < size < 6:
         return f"{value:,.{max(0, digits - 1 - size)}f}".replace("-", "−")
-    mantissa, exponent = f"{value:.{digits - 1}e}".split("e")
-    raised = str(int(exponent)).translate(SUPERSCRIPT)
+    raised = str(size).translate(SUPERSCRIPT)
     return f"{mantissa}×10{raised}".replace("-", "−")
 
 
