@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -30,7 +29,7 @@ from mdpl.lsm.matsiro.constants import (
 )
 from mdpl.lsm.matsiro.place import Column
 from mdpl.lsm.matsiro.search import System
-from mdpl.lsm.matsiro.state import Forcing, State, Surface, Unknowns
+from mdpl.lsm.matsiro.state import Forcing, State, Surface, Unknowns, filled
 
 _DZ = np.asarray(SOIL_THICKNESS)[:, None]
 
@@ -232,10 +231,8 @@ def _solve_both(
             lambda: none,
         )
 
-    none = jax.tree.map(
-        lambda x: jnp.zeros(together, x.dtype),
-        jax.eval_shape(partial(energy.solve_surface, most=most), soil_side, soil_guess),
-    )
+    zero = jnp.zeros(together)
+    none = filled(Surface, zero)._replace(solution=filled(Unknowns, zero))
     sides = jax.tree.map(split, (soil_side, soil_guess), (snow_side, snow_guess))
     _, both = jax.lax.scan(solve, None, (*sides, split(jnp.ones_like(area), area)))
     both = jax.tree.map(lambda a: a.reshape(2, columns), both)

@@ -10,7 +10,7 @@ from jax import Array
 
 from mdpl.lsm.matsiro import newton, stomata
 from mdpl.lsm.matsiro.fluxes import Fluxes, KeptLeaves, Mismatch, Setting, evaluate
-from mdpl.lsm.matsiro.state import Forcing, Unknowns
+from mdpl.lsm.matsiro.state import Forcing, Unknowns, filled
 from mdpl.lsm.matsiro.turbulence import STABILITY_RANGE, Roughness
 
 CLOSE_KELVIN, CLOSE_PASCAL, CLOSE_ZETA = 1e-4, 1e-3, 2.5e-5
@@ -104,11 +104,11 @@ def search(system: System, guess: Unknowns, most: int) -> Search:
     at = kept_physical(system, guess)
     one = jnp.ones_like(at.ground)
     low, high = STABILITY_RANGE
-    shapes = jax.eval_shape(lambda x: _slopes(system, x, KeptLeaves(one > 0, x.canopy)), at)
+    zero = jnp.zeros_like(one)
     start = Search(
         at=at,
-        slopes=jax.tree.map(lambda a: jnp.zeros(a.shape, a.dtype), shapes),
-        last=jax.tree.map(jnp.zeros_like, at),
+        slopes=Slopes([filled(Fluxes, zero)] * len(at), [filled(Mismatch, zero)] * len(at)),
+        last=filled(Unknowns, zero),
         share=one,
         low=low * one,
         high=high * one,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from jax import Array
 
@@ -10,6 +10,14 @@ from mdpl.lsm.matsiro.snow import Snow
 
 Series = Any
 """NumPy in a record on the host, `jax.Array` in a step."""
+
+
+_Numbers = TypeVar("_Numbers", bound=tuple[Any, ...])
+
+
+def filled(kind: type[_Numbers], value: Array) -> _Numbers:
+    """A named tuple of one value."""
+    return kind(*[value] * len(kind._fields))  # type: ignore[attr-defined]
 
 
 class Unknowns(NamedTuple):
