@@ -11,7 +11,7 @@ from interruption import Cut
 from mdpl import pipeline
 from mdpl.check import examine
 from mdpl.config_model import MatsiroConfig
-from mdpl.ensemble.store import EnsembleStore
+from mdpl.ensemble.store import DONE, EnsembleStore
 from mdpl.errors import ConfigError, RunError, SiteError
 from mdpl.experiments import rivals, virtual_study
 from mdpl.job import open_job
@@ -77,6 +77,29 @@ def test_rounds_say_what_was_promised_and_what_came_of_it(whole):
     first = EnsembleStore(whole / "rounds/1/ensemble.zarr").site("VT-01")
     again = pd.read_csv(whole / "rounds/0/parameters.csv").query("site == 'VT-01'")
     assert first.unit.shape == (4, len(again))
+
+
+@pytest.mark.parametrize("asked_at_once", [False, True])
+def test_a_kept_promise_takes_one_run_a_tower(
+    small_whole, small_config, tmp_path, monkeypatch, asked_at_once
+):
+    monkeypatch.setattr("mdpl.rounds.by_hand", lambda model: asked_at_once)
+    folder = shutil.copytree(small_whole, tmp_path / "run")
+    easy = small_config.refine.model_copy(update={"tolerance": 1e3})
+    pipeline.run(
+        small_config.model_copy(update={"refine": easy}), folder, SilentProgress(), report=False
+    )
+    towers = len(set(STUDY.codes) - set(STUDY.held_out))
+    told = open_run(folder).read_json("timings.json")["refine"]
+    assert told["lsm_runs"] == towers * (easy.members if asked_at_once else 1)
+    assert told["models_trained"] == 0
+    made = EnsembleStore(folder / "rounds/1/ensemble.zarr").site("VT-01")
+    assert (made.status == DONE).sum() == (easy.members if asked_at_once else 1)
+    assert made.status[0] == DONE
+    assert (folder / "parameters.csv").read_text() == (
+        folder / "rounds/0/parameters.csv"
+    ).read_text()
+    assert set(pd.read_csv(folder / "rounds.csv")["round"]) == {0}
 
 
 @pytest.mark.slow

@@ -128,7 +128,9 @@ class RefineConfig(_Section):
         "median and at 80 % of towers, thrice that at the others, for the rounds to end",
     )
     members: Annotated[int, Field(ge=2)] = Field(
-        16, description="land-model runs of each tower and round"
+        16,
+        description="land-model runs of each tower and round, the first at the learnt parameters; "
+        "where that keeps the promise the others are not made",
     )
     spread: Annotated[float, Field(gt=0, le=0.5)] = Field(
         0.1, description="standard deviation of their parameters about the learnt, unit cube"

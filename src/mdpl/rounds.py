@@ -27,7 +27,7 @@ from mdpl.files import load_dataset, read_table
 from mdpl.generator.known import describe
 from mdpl.generator.train import DailyTargets, TowerObservations
 from mdpl.job import Job, by_tower, read_parameters, score, tensors
-from mdpl.lsm.offers import prepare
+from mdpl.lsm.offers import by_hand, prepare
 from mdpl.progress import Progress
 from mdpl.runs import RunFolder
 from mdpl.sites.site import Site
@@ -173,14 +173,20 @@ def settle(folder: RunFolder, number: int) -> None:
 
 
 def refine(job: Job, folder: RunFolder, progress: Progress, counts: dict[str, int]) -> None:
-    """Run, compare, train further and learn again; the last round's parameters are the run's."""
+    """Run, compare, train further and learn again; the last round's parameters are the run's.
+
+    Where what is delivered at the learnt parameters agrees with the promise, no run is made around
+    them.
+    """
     learnt, settings = 0, job.config.refine
     for number in range(1, settings.rounds + 1):
-        store = _run_about(job, folder, number, progress, counts)
+        look = None if by_hand(job.model) else 1
+        store = _run_about(job, folder, number, progress, counts, look)
         compared = _compare(job, folder, learnt, store)
         folder.write(f"rounds/{number}/gaps.csv", compared.to_csv(index=False))
         if agreed(compared, settings.tolerance):
             break
+        _run_about(job, folder, number, progress, counts)
         known = (place(folder, number) / "promised.csv").exists()
         surrogate = _train_further(job, folder, number, progress)
         found = learn(job, folder, number, surrogate, progress)
@@ -244,15 +250,20 @@ def _target_rmse(job: Job, site: Site, series: np.ndarray, tasks: Sequence[str])
 
 
 def _run_about(
-    job: Job, folder: RunFolder, number: int, progress: Progress, counts: dict[str, int]
+    job: Job,
+    folder: RunFolder,
+    number: int,
+    progress: Progress,
+    counts: dict[str, int],
+    first: int | None = None,
 ) -> EnsembleStore:
-    """Land-model runs at and around the parameters of the round before."""
+    """Land-model runs at and around the parameters of the round before, or the first of them."""
     settings, seed = job.config.refine, job.config.ensemble.seed + number
     points = {
         code: around(centre, settings.members, settings.spread, site_seed(seed, code))
         for code, centre in learnt_units(job, place(folder, number - 1)).items()
     }
-    plan = replace(job.plan(), members=settings.members, points=points)
+    plan = replace(job.plan(), members=settings.members, points=points, first=first)
     store = EnsembleStore(place(folder, number) / "ensemble.zarr")
     run_counted(job, plan, store, progress, counts)
     return store

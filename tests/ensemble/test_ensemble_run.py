@@ -56,6 +56,25 @@ def tower(code="XX-One", steps=96):
 PLAN = Plan(SPACE, 3 * BATCH, "sobol", 0, ("Qle", "Qh"))
 
 
+def test_the_first_members_alone_and_then_the_rest(tmp_path):
+    """None judged before all have run, and the same as in one go."""
+    site, model = tower(), Line(broken=(0.0, 2.0))
+    look = replace(PLAN, first=2)
+    store = EnsembleStore(tmp_path / "failing.zarr")
+    assert run_ensemble(model, [site], look, store, SilentProgress()) == 2
+    assert (store.site(site.code).status[:2] == FAILED).all()
+    sound, parts = EnsembleStore(tmp_path / "e.zarr"), EnsembleStore(tmp_path / "parts.zarr")
+    run_ensemble(Line(), [site], PLAN, sound, SilentProgress())
+    assert run_ensemble(Line(), [site], look, parts, SilentProgress()) == 2
+    assert run_ensemble(Line(), [site], look, parts, SilentProgress()) == 0
+    status = parts.site(site.code).status
+    assert (status[:2] == DONE).all() and (status[2:] == PENDING).all()
+    run_ensemble(Line(), [site], PLAN, parts, SilentProgress())
+    a, b = (store.site(site.code) for store in (sound, parts))
+    np.testing.assert_array_equal(a.read("Qle", a.usable), b.read("Qle", b.usable))
+    assert len(b.usable) == PLAN.members
+
+
 def test_every_member_is_what_the_model_gives(tmp_path):
     store, site = EnsembleStore(tmp_path / "e.zarr"), tower()
     assert run_ensemble(Line(), [site], PLAN, store, SilentProgress()) == PLAN.members

@@ -54,6 +54,7 @@ class Plan:
         points: tower -> points of the unit cube to run, (member, parameter); without them the
             whole cube is filled by a design of this ``kind``.
         batch: members run, and stored, together.
+        first: only so many members of each tower are run for now, and none judged; None runs all.
     """
 
     space: ParameterSpace
@@ -64,6 +65,7 @@ class Plan:
     points: Mapping[str, np.ndarray] | None = None
     batch: int = BATCH
     failures: Failures = Failures()
+    first: int | None = None
 
     def unit(self, code: str) -> np.ndarray:
         """The design of one tower in the unit cube of ``space``, (member, parameter)."""
@@ -115,6 +117,8 @@ def run_ensemble(
             ):
                 _run_all(model, place_of, todo, plan, store, workers, task)
         ran += total
+        if plan.first is not None:
+            return ran
         again = plan.failures.policy == "resample" and attempt < RESAMPLINGS
         if not (again and [s for s in sites if _resample(s, plan, store, attempt)]):
             break
@@ -153,8 +157,9 @@ def _pending(model: LandModel, site: Site, plan: Plan, store: EnsembleStore) -> 
     values = model.parameters.complete(
         plan.space.names, plan.space.from_unit(made.unit), site.attributes
     )
-    for first in range(0, len(made.unit), plan.batch):
-        members = np.arange(first, min(first + plan.batch, len(made.unit)))
+    wanted = len(made.unit) if plan.first is None else min(plan.first, len(made.unit))
+    for first in range(0, wanted, plan.batch):
+        members = np.arange(first, min(first + plan.batch, wanted))
         members = members[made.status[members] == PENDING]
         if members.size:
             yield Batch(site.code, members, values[members])

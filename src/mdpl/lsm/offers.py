@@ -53,8 +53,13 @@ Asked = Sequence[tuple[Site, np.ndarray | None]]
 
 def ask(model: LandModel, asked: Asked) -> None:
     """``ask(asked)``: tells a model that is run by hand all that it will be asked to simulate."""
-    if hasattr(model, "ask"):
-        model.ask(asked)
+    if by_hand(model):
+        model.ask(asked)  # type: ignore[attr-defined]
+
+
+def by_hand(model: LandModel) -> bool:
+    """Whether it is run by hand, so that all should be asked for at once."""
+    return hasattr(model, "ask")
 
 
 def design(model: LandModel, site: Site) -> np.ndarray | None:
