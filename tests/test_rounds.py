@@ -1,9 +1,18 @@
+import shutil
+from collections import Counter
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 
+from mdpl import rounds
 from mdpl.ensemble.design import around
+from mdpl.ensemble.store import FAILED, EnsembleStore
+from mdpl.job import open_job
+from mdpl.progress import SilentProgress
 from mdpl.rounds import agreed, gaps
+from mdpl.runs import RunFolder
 
 
 def table(*gap: float, flux: str = "Qle", period: str = "calibration") -> pd.DataFrame:
@@ -20,6 +29,40 @@ def test_agreement_asks_for_the_median_four_in_five_towers_and_none_far_off_of_e
     assert not agreed(table(0.01, 0.02, 0.03, 0.1, 0.1), 0.05)
     assert not agreed(pd.concat([good, table(0.1, 0.1, flux="Qh")]), 0.05)
     assert agreed(pd.concat([good, table(0.9, period="validation")]), 0.05)
+
+
+def test_a_run_that_failed_at_the_learnt_parameters_kept_no_promise(
+    small_whole, small_config, tmp_path, monkeypatch
+):
+    assert not agreed(table(0.01, 0.02, 0.03, 0.04, np.nan).assign(delivered=np.nan), 0.05)
+    unmeasured = table(0.01, 0.02, np.nan).assign(promised=[1.0, 1.0, np.nan])
+    assert agreed(unmeasured.assign(delivered=unmeasured["promised"]), 0.05)
+    folder = RunFolder(shutil.copytree(small_whole, tmp_path / "run"), small_config)
+    job, store = open_job(small_config), EnsembleStore(folder / "rounds/1/ensemble.zarr")
+    assert agreed(rounds._compare(job, folder, 0, store), 1e3)
+    whole = EnsembleStore.site
+
+    def failed(self, code):
+        made = whole(self, code)
+        lost = (code == job.training[0].code) & (np.arange(len(made.unit)) == 0)
+        return replace(made, status=np.where(lost, FAILED, made.status))
+
+    monkeypatch.setattr(EnsembleStore, "site", failed)
+    assert not agreed(rounds._compare(job, folder, 0, store), 1e3)
+
+
+def test_points_about_the_learnt_parameters_are_never_replaced_by_some_of_the_whole_cube(
+    small_whole, small_config, tmp_path, monkeypatch
+):
+    again = small_config.ensemble.model_copy(update={"failures": "resample"})
+    config = small_config.model_copy(update={"ensemble": again})
+    folder = RunFolder(shutil.copytree(small_whole, tmp_path / "run"), config)
+    plans = []
+    monkeypatch.setattr(rounds, "run_counted", lambda job, plan, *rest: plans.append(plan))
+    job = open_job(config)
+    rounds._run_about(job, folder, 1, SilentProgress(), Counter())
+    assert job.plan().failures.policy == "resample"
+    assert plans[0].failures.policy == "drop"
 
 
 def test_a_gap_is_relative_to_what_was_delivered_whichever_was_larger():

@@ -216,12 +216,14 @@ def finish(job: Job, folder: RunFolder, scores: pd.DataFrame) -> None:
 
 def agreed(table: pd.DataFrame, tolerance: float) -> bool:
     """Whether promise and delivery agree: in the median, at `MOST` of the towers, and nowhere by
-    more than `FARTHEST` times the tolerance.
+    more than `FARTHEST` times the tolerance. Where the land model failed, nothing was delivered.
 
     Args:
         table: one round, columns `COLUMNS`; calibration is what counts.
     """
-    own = table[table["period"] == "calibration"]
+    own = table[(table["period"] == "calibration") & table["promised"].notna()]
+    if own["delivered"].isna().any():
+        return False
     by_flux = own.groupby("flux")["gap"]
     close = (own["gap"] <= tolerance).groupby(own["flux"]).mean()
     nowhere_far = (by_flux.max() <= FARTHEST * tolerance).all()
@@ -263,7 +265,11 @@ def _run_about(
         code: around(centre, settings.members, settings.spread, site_seed(seed, code))
         for code, centre in learnt_units(job, place(folder, number - 1)).items()
     }
-    plan = replace(job.plan(), members=settings.members, points=points, first=first)
+    plan = job.plan()
+    plan = replace(plan, members=settings.members, points=points, first=first)
+    if plan.failures.policy == "resample":
+        # other points are drawn from the whole cube, and these are about the learnt parameters
+        plan = replace(plan, failures=replace(plan.failures, policy="drop"))
     store = EnsembleStore(place(folder, number) / "ensemble.zarr")
     run_counted(job, plan, store, progress, counts)
     return store
@@ -275,6 +281,8 @@ def _compare(job: Job, folder: RunFolder, number: int, store: EnsembleStore) -> 
     for site in job.training:
         made = store.site(site.code)
         series = np.stack([made.read(task, [0])[0] for task in job.config.tasks])
+        if not len(made.usable) or made.usable[0] != 0:
+            series = np.full_like(series, np.nan)
         delivered.append(_target_rmse(job, site, series, job.config.tasks))
     path = place(folder, number) / "promised.csv"
     promised = read_table(path, PROMISED, "mdpl calibrate")
