@@ -1,5 +1,4 @@
 import shutil
-from collections import Counter
 from dataclasses import replace
 
 import numpy as np
@@ -10,7 +9,6 @@ from mdpl import rounds
 from mdpl.ensemble.design import around
 from mdpl.ensemble.store import FAILED, EnsembleStore
 from mdpl.job import open_job
-from mdpl.progress import SilentProgress
 from mdpl.rounds import agreed, gaps
 from mdpl.runs import RunFolder
 
@@ -49,20 +47,6 @@ def test_a_run_that_failed_at_the_learnt_parameters_kept_no_promise(
 
     monkeypatch.setattr(EnsembleStore, "site", failed)
     assert not agreed(rounds._compare(job, folder, 0, store), 1e3)
-
-
-def test_points_about_the_learnt_parameters_are_never_replaced_by_some_of_the_whole_cube(
-    small_whole, small_config, tmp_path, monkeypatch
-):
-    again = small_config.ensemble.model_copy(update={"failures": "resample"})
-    config = small_config.model_copy(update={"ensemble": again})
-    folder = RunFolder(shutil.copytree(small_whole, tmp_path / "run"), config)
-    plans = []
-    monkeypatch.setattr(rounds, "run_counted", lambda job, plan, *rest: plans.append(plan))
-    job = open_job(config)
-    rounds._run_about(job, folder, 1, SilentProgress(), Counter())
-    assert job.plan().failures.policy == "resample"
-    assert plans[0].failures.policy == "drop"
 
 
 def test_a_gap_is_relative_to_what_was_delivered_whichever_was_larger():

@@ -20,7 +20,7 @@ from mdpl.calibration import mdpl as learning
 from mdpl.calibration.calibration import Calibration
 from mdpl.ensemble.design import around, site_seed
 from mdpl.ensemble.run import Plan, run_ensemble
-from mdpl.ensemble.store import EnsembleStore, SiteEnsemble
+from mdpl.ensemble.store import DONE, EnsembleStore, SiteEnsemble
 from mdpl.errors import RunError
 from mdpl.evaluation import scores as scoring
 from mdpl.files import load_dataset, read_table
@@ -265,11 +265,7 @@ def _run_about(
         code: around(centre, settings.members, settings.spread, site_seed(seed, code))
         for code, centre in learnt_units(job, place(folder, number - 1)).items()
     }
-    plan = job.plan()
-    plan = replace(plan, members=settings.members, points=points, first=first)
-    if plan.failures.policy == "resample":
-        # other points are drawn from the whole cube, and these are about the learnt parameters
-        plan = replace(plan, failures=replace(plan.failures, policy="drop"))
+    plan = replace(job.plan(), members=settings.members, points=points, first=first)
     store = EnsembleStore(place(folder, number) / "ensemble.zarr")
     run_counted(job, plan, store, progress, counts)
     return store
@@ -281,7 +277,7 @@ def _compare(job: Job, folder: RunFolder, number: int, store: EnsembleStore) -> 
     for site in job.training:
         made = store.site(site.code)
         series = np.stack([made.read(task, [0])[0] for task in job.config.tasks])
-        if not len(made.usable) or made.usable[0] != 0:
+        if made.status[0] != DONE:
             series = np.full_like(series, np.nan)
         delivered.append(_target_rmse(job, site, series, job.config.tasks))
     path = place(folder, number) / "promised.csv"

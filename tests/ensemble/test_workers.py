@@ -208,6 +208,14 @@ def test_failed_members_are_run_elsewhere_and_a_repeated_run_knows_it(tmp_path):
     )
 
 
+def test_nothing_stands_in_for_a_point_that_was_given(tmp_path):
+    free = planned(policy="resample")
+    given = {code: free.unit(code) for code in ("XX-One", "XX-Two")}
+    made, (one, _) = runs(tmp_path / "a.zarr", BRITTLE, None, replace(free, points=given))
+    np.testing.assert_array_equal(one.unit, one.design)
+    assert made == 48 and len(one.usable) < 24
+
+
 def test_too_many_failures_and_the_first_one_stop_a_run(tmp_path):
     with pytest.raises(ModelError, match=r"brittle at XX-One: \d of 24 members failed \(member"):
         runs(tmp_path / "a.zarr", BRITTLE, None, planned(most=0.05))

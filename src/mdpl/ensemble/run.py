@@ -33,8 +33,8 @@ class Failures:
     """What is done about members that fail.
 
     Attributes:
-        policy: ``drop`` leaves them out, ``resample`` runs other points in their place, ``abort``
-            stops at the first.
+        policy: ``drop`` leaves them out, ``resample`` runs other points of the design in their
+            place (given points are left out), ``abort`` stops at the first.
         most: largest share of a tower's members that may fail.
         absurd: magnitude of an output (W m-2, umol m-2 s-1) beyond which a run has failed.
     """
@@ -66,6 +66,11 @@ class Plan:
     batch: int = BATCH
     failures: Failures = Failures()
     first: int | None = None
+
+    @property
+    def resamples(self) -> bool:
+        """Whether a failed member gets another point; nothing stands in for one that was given."""
+        return self.failures.policy == "resample" and self.points is None
 
     def unit(self, code: str) -> np.ndarray:
         """The design of one tower in the unit cube of ``space``, (member, parameter)."""
@@ -119,7 +124,7 @@ def run_ensemble(
         ran += total
         if plan.first is not None:
             return ran
-        again = plan.failures.policy == "resample" and attempt < RESAMPLINGS
+        again = plan.resamples and attempt < RESAMPLINGS
         if not (again and [s for s in sites if _resample(s, plan, store, attempt)]):
             break
     for site in sites:
