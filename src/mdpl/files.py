@@ -197,7 +197,9 @@ def read_table(
     try:
         # A tower or a PFT may be called NA.
         table = pd.read_csv(
-            io.BytesIO(read_sealed(path)), keep_default_na=False, na_values=["", "nan", "NaN"]
+            io.BytesIO(read_sealed(path, again)),
+            keep_default_na=False,
+            na_values=["", "nan", "NaN"],
         )
     except (ValueError, OverflowError) as error:
         raise DamageError(f"{path}: cannot be read ({error}); {_remedy(again)}") from error
@@ -234,8 +236,11 @@ def load_dataset(path: Path) -> xr.Dataset:
         raise DamageError(_damage(path, str(error))) from error
 
 
-def read_sealed(path: Path) -> bytes:
+def read_sealed(path: Path, again: str = "") -> bytes:
     """The bytes of a file.
+
+    Args:
+        again: command that makes it again; otherwise the one that read it.
 
     Raises:
         DamageError: it cannot be read, or is not what was written.
@@ -244,14 +249,15 @@ def read_sealed(path: Path) -> bytes:
         raw = path.read_bytes()
         known = _known(path)
     except OSError as error:
-        raise DamageError(_damage(path, str(error))) from error
+        raise DamageError(_damage(path, str(error), again)) from error
     if known and hashlib.sha256(raw).hexdigest() not in known:
-        raise DamageError(_damage(path, "its checksum differs"))
+        raise DamageError(_damage(path, "its checksum differs", again))
     return raw
 
 
-def _damage(path: Path, what: str) -> str:
-    return f"{path}: damaged ({what}); delete it and give the same command again"
+def _damage(path: Path, what: str, again: str = "") -> str:
+    command = f"'{again}'" if again else "the same command"
+    return f"{path}: damaged ({what}); delete it and give {command} again"
 
 
 def _remedy(again: str) -> str:

@@ -20,7 +20,7 @@ from mdpl.report import (
 )
 from mdpl.report.contents import read, read_series
 from mdpl.report.gathered import gather
-from mdpl.report.style import number, percent, pretty
+from mdpl.report.style import count, number, percent, pretty
 
 
 @pytest.fixture(scope="module")
@@ -215,6 +215,19 @@ def test_simulations_on_another_time_axis_are_refused(contents, run_folder):
 )
 def test_numbers_in_print(value, text):
     assert number(value) == text
+
+
+@pytest.mark.parametrize(
+    ("values", "what", "text"),
+    [
+        (1, "towers", "n = 1 tower"),
+        (13, "towers", "n = 13 towers"),
+        ([1, 1], "months a tower", "n = 1 month a tower"),
+        ([1, 1200], "steps a tower", "n = 1 to 1,200 steps a tower"),
+    ],
+)
+def test_what_is_counted_has_its_number(values, what, text):
+    assert count(values, what) == text
 
 
 def test_no_change_is_neither_better_nor_worse():

@@ -11,7 +11,8 @@ from urllib.parse import unquote
 import pandas as pd
 import pytest
 
-from mdpl.errors import RunError
+from mdpl.errors import DamageError, RunError
+from mdpl.files import write_sealed
 from mdpl.report import drawing, processes
 from mdpl.report.page import build
 
@@ -191,6 +192,16 @@ def test_what_is_missing_is_named(run_folder, tmp_path):
     only = pd.read_csv(folder / "scores.csv").query("model == 'default'")
     only.to_csv(folder / "scores.csv", index=False)
     with pytest.raises(RunError, match="learnt model"):
+        build(folder)
+
+
+def test_damaged_scores_are_named_with_the_command_that_makes_them(run_folder, tmp_path):
+    folder = tmp_path / "run"
+    shutil.copytree(run_folder, folder)
+    path = folder / "scores.csv"
+    write_sealed(path, path.read_text())
+    path.write_text(path.read_text()[:-40])
+    with pytest.raises(DamageError, match=r"scores.csv: damaged .* give 'mdpl evaluate' again"):
         build(folder)
 
 

@@ -90,7 +90,7 @@ def medians(contents: Contents, beside: Beside, flux: str) -> Plot | None:
         f"Normalised mean error of {long_name(flux)}: bars and numbers are medians over towers, "
         f"points are towers{_edge_words(beyond)}. Beyond the dashed line the mean of the "
         f"observations would do better. Half-hourly or hourly, validation period, "
-        f"{contents.basis}; n = {len(wide)} towers.",
+        f"{contents.basis}; {count(len(wide), 'towers')}.",
         f"Median NME of {flux} by model",
     )
 

@@ -191,7 +191,7 @@ def read(folder: Path) -> Contents:
             f"run folder {folder}: a report needs {', '.join(NEEDED)}; missing "
             f"{', '.join(missing)}. Run the stages before the report first (mdpl evaluate RUN)"
         )
-    scores = _read(folder / "scores.csv", COLUMNS)
+    scores = _read(folder / "scores.csv", COLUMNS, "mdpl evaluate")
     sites = read_json(folder / "sites.json")
     about = {code: _about(folder, code) for code in sites}
     return Contents(
@@ -202,7 +202,7 @@ def read(folder: Path) -> Contents:
         timings=read_json(folder / "timings.json"),
         scores=scores,
         gains=gains(scores, REFERENCE),
-        parameters=_read(folder / "parameters.csv", PARAMETER_COLUMNS),
+        parameters=_read(folder / "parameters.csv", PARAMETER_COLUMNS, "mdpl calibrate"),
         promised=_optional(folder / "promised.csv", ("site", "flux", "period", "rmse")),
         fidelity=_optional(
             folder / "surrogate" / "fidelity.csv", ("site", "task", "metric", "value")
@@ -330,5 +330,5 @@ def _optional(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
     return _read(path, columns) if path.is_file() else pd.DataFrame(columns=list(columns))
 
 
-def _read(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
-    return read_table(path, columns, numbers=NUMBERS)
+def _read(path: Path, columns: tuple[str, ...], again: str = "") -> pd.DataFrame:
+    return read_table(path, columns, again, numbers=NUMBERS)

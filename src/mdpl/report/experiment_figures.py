@@ -139,7 +139,7 @@ def transfer(contents: Contents, found: Tables) -> Plot | None:
         "Gain over the default parameters of each tower's own parameters (bars) and of parameters "
         "from generators that learnt from other towers (symbols; hollow where the attributes said "
         "beforehand that the tower lies outside). dRMSE, mean of the fluxes learnt from, towers' "
-        f"own step, validation period, {contents.basis}; n = {len(codes)} towers.",
+        f"own step, validation period, {contents.basis}; {count(len(codes), 'towers')}.",
         "Gains of own and transferred parameters by tower",
     )
 

@@ -48,8 +48,8 @@ def tower_map(contents: Contents) -> Plot | None:
     return Plot(
         "towers_map",
         figure,
-        f"Towers on a longitude–latitude graticule, coloured by IGBP class; n = {len(place)} "
-        "towers. No coastline is drawn.",
+        "Towers on a longitude–latitude graticule, coloured by IGBP class; "
+        f"{count(len(place), 'towers')}. No coastline is drawn.",
         "Map of tower locations",
     )
 
@@ -74,7 +74,7 @@ def climate_space(contents: Contents) -> Plot | None:
         "towers_climate",
         figure,
         f"Mean air temperature and annual precipitation of each tower's forcing, whole record; "
-        f"n = {len(place)} towers.",
+        f"{count(len(place), 'towers')}.",
         "Towers in climate space",
     )
 
@@ -123,7 +123,7 @@ def gain_bars(contents: Contents, gathered: Gathered, flux: str, gain: str) -> P
         "run in the land model. Bars: validation period, with the 95 % interval of a bootstrap "
         "over blocks of ten measured days; diamonds: calibration period; dashed: median over "
         f"towers ({percent(np.median(values) / 100)}{_ends(sure)}). Half-hourly or hourly, "
-        f"{contents.basis}; n = {len(wide)} towers, {count(n, 'steps a tower')[4:]}.",
+        f"{contents.basis}; {count(len(wide), 'towers')}, {count(n, 'steps a tower')[4:]}.",
         f"{gain} of {flux} by tower",
     )
 

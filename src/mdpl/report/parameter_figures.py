@@ -20,6 +20,7 @@ from mdpl.report.style import (
     NAMED_TOWERS,
     WIDTH,
     Plot,
+    count,
     handle,
     number,
     pft_colours,
@@ -73,7 +74,7 @@ def parameters(contents: Contents) -> Plot | None:
         figure,
         "Learnt parameters (filled, by IGBP class) beside their defaults (hollow), a line a tower "
         "in the order of the table of towers, placed between the bounds written at the right. "
-        f"{_scale_note(table)} n = {len(sites)} towers, {len(names)} parameters.",
+        f"{_scale_note(table)} {count(len(sites), 'towers')}, {len(names)} parameters.",
         "Learnt and default parameters within their bounds",
         wide=True,
     )
@@ -220,7 +221,8 @@ def identifiability(contents: Contents) -> Plot | None:
         "Share by which the calibration data narrow each parameter about its learnt value, against "
         "the prior: 0 untouched, 1 fully constrained; × trades off with another parameter, | sits "
         "at a bound. From the surrogate's response of daily means and the variance the learnt "
-        f"parameters leave; calibration period, {contents.basis}; n = {wide.shape[1]} towers.",
+        f"parameters leave; calibration period, {contents.basis}; "
+        f"{count(wide.shape[1], 'towers')}.",
         "Contraction of parameters by tower",
         wide=True,
     )

@@ -15,6 +15,7 @@ from mdpl.report.style import (
     LEARNT,
     WIDTH,
     Plot,
+    count,
     handle,
     pft_colours,
     pretty,
@@ -43,7 +44,7 @@ def by_pft(s: Study) -> Plot | None:
         figure,
         "Learnt values (filled) and defaults (hollow) by PFT, a pair of marks a tower, in physical "
         "units between the bounds; green: published ranges where known (table below). "
-        f"n = {len(s.learnt)} towers.",
+        f"{count(len(s.learnt), 'towers')}.",
         "Learnt and default parameters by plant functional type",
         wide=True,
     )
@@ -75,7 +76,7 @@ def agreement(s: Study) -> Plot | None:
         figure,
         "Share of the variance over towers that lies between PFTs, in the unit cube of the bounds; "
         "dashed: expected of labels drawn by lot. Filled: larger than chance by a permutation test "
-        f"(adjusted p < {SURE:g}). n = {table['towers'].iloc[0]} towers, "
+        f"(adjusted p < {SURE:g}). {count(table['towers'].iloc[0], 'towers')}, "
         f"{table['classes'].iloc[0]} PFTs.",
         "Agreement of parameters within PFTs",
     )
@@ -105,7 +106,7 @@ def attributes(s: Study) -> Plot | None:
         "parameter_attributes",
         figure,
         "Rank correlation of learnt parameters with the attributes the generator is told, over "
-        f"n = {len(s.learnt)} towers; dots: beyond chance by a permutation test adjusted for "
+        f"{count(len(s.learnt), 'towers')}; dots: beyond chance by a permutation test adjusted for "
         f"{len(table)} pairs (p < {SURE:g}). Attributes are of the whole forcing record.",
         "Rank correlations of parameters and attributes",
         wide=True,

@@ -19,6 +19,7 @@ from mdpl.report.style import (
     OBSERVED,
     WIDTH,
     Plot,
+    count,
     handle,
     number,
     pft_colours,
@@ -102,7 +103,7 @@ def hours(contents: Contents, gathered: Gathered) -> Plot | None:
         "evaporative_fraction_hour",
         figure,
         "Evaporative fraction through the day, Σ Qle / Σ (Qle + Qh) of each hour, median over the "
-        f"towers of a PFT, n = {table['site'].nunique()} towers in all; hours with less than "
+        f"towers of a PFT, {count(table['site'].nunique(), 'towers')} in all; hours with less than "
         f"{LEAST_FLUX:g} W m⁻² to share in the mean are left out at a tower. Validation period, "
         f"{contents.basis}, steps at which both fluxes were measured.",
         "Evaporative fraction by hour and PFT",

@@ -17,6 +17,7 @@ from mdpl.report.style import (
     LEARNT,
     WIDTH,
     Plot,
+    count,
     flux_label,
     long_name,
     pft_colours,
@@ -83,7 +84,7 @@ def seeds(contents: Contents, found: Tables, flux: str) -> Plot | None:
         f"dRMSE of {long_name(flux)} with {wide.shape[1]} seeds of surrogate and generator and the "
         "same ensemble; filled: the run of this report. Dashed: median over towers of each seed. "
         f"Land-model runs, validation period, half-hourly or hourly, {contents.basis}; "
-        f"n = {len(wide)} towers.",
+        f"{count(len(wide), 'towers')}.",
         f"Spread of dRMSE of {flux} over seeds",
     )
 

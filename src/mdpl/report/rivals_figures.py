@@ -20,6 +20,7 @@ from mdpl.report.style import (
     LEARNT,
     WIDTH,
     Plot,
+    count,
     flux_colour,
     flux_label,
     handle,
@@ -107,7 +108,7 @@ def cost_and_gain(contents: Contents, found: Rivals) -> Plot:
         "default parameters, by land-model runs a tower; median of towers. MdPL's runs are its "
         "ensemble and rounds, shared by all its towers. Below: gain over the default in "
         "validation, dots: towers, ticks: medians. Land-model runs, towers' own step, "
-        f"{contents.basis}; n = {number} {'tower' if number == 1 else 'towers'}.",
+        f"{contents.basis}; {count(number, 'towers')}.",
         "Misfit by land-model runs, and validation gains, of ways to calibrate",
     )
 

@@ -76,7 +76,8 @@ def target(contents: Contents, flux: str) -> Plot | None:
         "left where the model varies less than the observations, to the right where it varies "
         "more; all over the observed SD, so the distance from the centre is RMSE / SD. Hollow: "
         "default; filled: learnt. Half-hourly or hourly, validation period, "
-        f"{contents.basis}; {len(table)} towers, {count(table['n'], 'steps a tower')}.{beyond}",
+        f"{contents.basis}; {count(len(table), 'towers')}, "
+        f"{count(table['n'], 'steps a tower')[4:]}.{beyond}",
         f"Target diagram of {flux}",
     )
 
@@ -121,7 +122,7 @@ def heat_map(contents: Contents, flux: str) -> Plot | None:
         figure,
         f"{sentence(long_name(flux))}: relative gain in RMSE and change of KGE, learnt against "
         "default parameters, by tower and resolution; green is better. Validation period, "
-        f"{contents.basis}; n = {len(towers)} towers; values compared at each: {said}.",
+        f"{contents.basis}; {count(len(towers), 'towers')}; values compared at each: {said}.",
         f"Change of skill of {flux} by tower and resolution",
     )
 

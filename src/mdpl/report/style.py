@@ -173,8 +173,11 @@ def pft_handles(pfts: Iterable[str], prefix: str = "") -> list[Line2D]:
 
 
 def count(values: ArrayLike, what: str) -> str:
-    """``n = 120`` or ``n = 90 to 120 months a tower``."""
+    """``n = 1 tower`` or ``n = 90 to 120 months a tower``, of ``towers``, ``months a tower``."""
     low, high = int(np.min(values)), int(np.max(values))
+    if high == 1:
+        noun, _, rest = what.partition(" ")
+        what = f"{noun.removesuffix('s')} {rest}".strip()
     return f"n = {low:,} {what}" if low == high else f"n = {low:,} to {high:,} {what}"
 
 

@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from mdpl.report.contents import Contents
-from mdpl.report.style import FAINT, INK, WIDTH, Plot, flux_colour
+from mdpl.report.style import FAINT, INK, WIDTH, Plot, count, flux_colour
 
 MONTHS = ("J", "F", "M", "A", "M", "J", "J", "A", "S", "O", "N", "D")
 FEWEST = 0.05
@@ -38,7 +38,7 @@ def rounds(contents: Contents) -> Plot | None:
         "with the same parameters, relative to the delivered one, after the first learning (round "
         "0) and after each round of running the land model there and learning again. Thin lines "
         "are towers, the dashed line is 5 %. Calibration period, half-hourly or hourly, "
-        f"{contents.basis}; n = {table['site'].nunique()} towers.",
+        f"{contents.basis}; {count(table['site'].nunique(), 'towers')}.",
         "Gap between promised and delivered error by round",
     )
 
