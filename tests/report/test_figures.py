@@ -5,6 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 
 from mdpl.errors import RunError
 from mdpl.report import (
@@ -20,7 +22,7 @@ from mdpl.report import (
 )
 from mdpl.report.contents import read, read_series
 from mdpl.report.gathered import gather
-from mdpl.report.style import count, number, percent, pretty
+from mdpl.report.style import count, number, percent, place_labels, pretty
 
 
 @pytest.fixture(scope="module")
@@ -215,6 +217,19 @@ def test_simulations_on_another_time_axis_are_refused(contents, run_folder):
 )
 def test_numbers_in_print(value, text):
     assert number(value) == text
+
+
+def test_labels_cover_no_marker_of_another_series():
+    figure = Figure(figsize=(4, 3))
+    axes = figure.add_subplot(xlim=(0, 1), ylim=(0, 1))
+    axes.plot([0.54, 0.58], [0.5, 0.5], "o")  # where the label of (0.5, 0.5) would go
+    place_labels(axes, [0.5], [0.5], ["label"])
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    box = axes.texts[0].get_window_extent(canvas.get_renderer())
+    markers = axes.transData.transform([(0.5, 0.5), (0.54, 0.5), (0.58, 0.5)])
+    assert not any(box.contains(x, y) for x, y in markers)
+    assert len(axes.texts) == 1
 
 
 @pytest.mark.parametrize(

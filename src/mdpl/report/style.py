@@ -182,7 +182,8 @@ def count(values: ArrayLike, what: str) -> str:
 
 
 def place_labels(axes: Axes, x: ArrayLike, y: ArrayLike, texts: Sequence[str]) -> None:
-    """Label points so that no label covers another label or point; else leave it out of the way.
+    """Label points so that no label covers another label or a marker drawn so far; else leave it
+    out of the way.
 
     Greedy: each label takes the nearest free place around its point.
     """
@@ -192,7 +193,9 @@ def place_labels(axes: Axes, x: ArrayLike, y: ArrayLike, texts: Sequence[str]) -
     canvas.draw()
     renderer = canvas.get_renderer()
     points = axes.transData.transform(np.column_stack([x, y]))
-    taken = [(px - 4, py - 4, px + 4, py + 4) for px, py in points]
+    drawn = [line.get_xydata() for line in axes.lines if line.get_marker() != "None"]
+    markers = np.concatenate([points, *map(axes.transData.transform, drawn)])
+    taken = [(px - 4, py - 4, px + 4, py + 4) for px, py in markers]
     frame = axes.get_window_extent(renderer)
     scale = figure.dpi / 72.0
     steps = [(dx, dy) for radius in (7, 14, 22, 32, 44) for dx, dy in _around(radius)]
