@@ -1,5 +1,7 @@
 """A second vegetation and water from outside, as options of the land model."""
 
+from dataclasses import replace
+
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -77,6 +79,29 @@ def test_water_from_outside_is_counted_and_said(weeks):
         assert float(abs(wet[name]).sum()) > 0
         assert float(abs(wet["WaterResidual"]).max()) < 1e-9
         assert wet.attrs["supply"] == str(options)
+
+
+def test_trees_taller_than_the_mast_are_as_tall_as_they_are(weeks):
+    low = replace(
+        weeks, attributes={**weeks.attributes, "reference_height": 2.0, "canopy_height": 0.3}
+    )
+    trees = Mixture("EBF", share=0.3, height=8.0)
+    assert trees.sites(low)[1].attributes["canopy_height"] == 8.0
+    run = model(mixtures={"V-Mix": trees}).simulate_each([low], [None])[0]
+    assert np.isfinite(run["Qle"]).all() and float(run["Qle"].max()) > 20
+
+
+@pytest.mark.parametrize("height", [0.0, -1.0])
+def test_a_height_must_be_above_the_ground(height):
+    with pytest.raises(ModelError, match="height above 0 m"):
+        Mixture("GRA", share=0.3, height=height)
+
+
+def test_supply_and_both_spin_ups_are_said_of_a_mixture(weeks):
+    mixed = model(mixtures={"V-Mix": MIXTURE}, supply={"V-Mix": SupplyOptions(water_table=0.5)})
+    about = mixed.simulate_each([weeks], [None])[0].attrs
+    assert "water_table=0.5" in about["supply"] and "GRA" in about["mixture"]
+    assert about["spinup_settled_second"] in ("True", "False") and "spinup_cycles_second" in about
 
 
 def test_spin_up_says_how_it_ended(weeks):

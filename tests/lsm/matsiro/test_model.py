@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from mdpl.errors import ModelError
-from mdpl.lsm.matsiro import engine
+from mdpl.lsm.matsiro import engine, restart
 from mdpl.lsm.matsiro.forcing import prepare
 from mdpl.lsm.matsiro.model import Matsiro
 from mdpl.lsm.matsiro.parameters import PARAMETERS
@@ -77,6 +77,38 @@ def test_more_towers_than_a_batch_are_not_mixed_up(model):
         alone = model.simulate(sites[i], outputs=("Qle",)).isel(member=0)
         np.testing.assert_allclose(runs[i]["Qle"], alone["Qle"], atol=1e-6)
         np.testing.assert_array_equal(runs[i]["time"], sites[i].time)
+
+
+def test_a_run_carried_on_from_a_file_is_the_run_that_was_not_cut(model, frosty_year, tmp_path):
+    site = frosty_year.first_days(40)
+    cut = 25 * site.steps_per_day
+    rest = replace(
+        site,
+        forcing=site.forcing.isel(time=slice(cut, None)),
+        fluxes=site.fluxes.isel(time=slice(cut, None)),
+    )
+    values = PARAMETERS.defaults(site.attributes)
+    whole = model.simulate(site, values).isel(member=0)
+    first, state = model.carry_on(site.first_days(25), values, model.spun_up(site, values))
+    restart.save(state, tmp_path / "state.nc")
+    second, _ = model.carry_on(rest, values, restart.load(tmp_path / "state.nc"))
+    assert float(whole["SWE"].max()) > 1
+    for name in ("Qle", "Qh", "SoilMoist", "SWE", "GPP"):
+        joined = np.concatenate([first[name].values, second[name].values], axis=-1)
+        np.testing.assert_array_equal(joined, whole[name].values, err_msg=name)
+
+
+def test_an_equilibrium_belongs_to_one_weather_and_one_place(model, wet_summer):
+    own = model.simulate(wet_summer, outputs=("SoilMoist",))
+    sandy = replace(wet_summer, attributes={**wet_summer.attributes, "sand": 90.0, "clay": 3.0})
+    rainy = replace(
+        wet_summer, forcing=wet_summer.forcing.assign(Precip=5 * wet_summer.forcing["Precip"])
+    )
+    for site in (sandy, rainy):
+        again = model.simulate(site, outputs=("SoilMoist",))
+        anew = Matsiro(default_cycles=1, member_cycles=0).simulate(site, outputs=("SoilMoist",))
+        np.testing.assert_array_equal(again["SoilMoist"], anew["SoilMoist"])
+        assert not np.allclose(again["SoilMoist"], own["SoilMoist"])
 
 
 def test_the_loop_over_time_is_one_function(model, wet_summer):

@@ -47,6 +47,15 @@ def test_a_file_that_is_no_state_is_refused(state, tmp_path, damage, message):
         restart.load(tmp_path / "damaged.nc")
 
 
+@pytest.mark.parametrize(
+    "variables", [{"name": ((), "a text")}, {"one": ((), 1.0)}, {"codes": ("x", [b"ab", b"cd"])}]
+)
+def test_another_netcdf_file_is_refused(tmp_path, variables):
+    xr.Dataset(variables).to_netcdf(tmp_path / "other.nc")
+    with pytest.raises(ModelError, match="not a saved state, it lacks"):
+        restart.load(tmp_path / "other.nc")
+
+
 def test_a_file_that_is_missing_or_no_dataset_is_refused(tmp_path):
     (tmp_path / "text.nc").write_text("no state")
     for name in ("nothing.nc", "text.nc"):

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from mdpl.lsm.matsiro import setting
-from mdpl.lsm.matsiro.constants import LAI_FLOOR, PAR_QUANTA, T_MELT
+from mdpl.lsm.matsiro.constants import LAI_FLOOR, PAR_QUANTA, SOIL_THICKNESS, T_MELT
 
 DT = 1800.0
 
@@ -48,6 +48,33 @@ def test_roots_of_a_dry_column_take_nothing(made, column):
 def test_ice_is_no_water_for_roots(made, column):
     frozen = made.state()._replace(soil_ice=jnp.full((5, 1), 0.6 * 0.43))
     assert float(setting.rooted(column, frozen, DT).store[0]) == 0.0
+
+
+@pytest.mark.parametrize("what", ["frozen through", "dry"])
+def test_a_layer_without_water_leaves_the_uptake_to_the_others(made, column, what):
+    wet = made.state()._replace(soil_water=jnp.full((5, 1), 0.3), soil_ice=jnp.zeros((5, 1)))
+    if what == "dry":
+        lacking = wet._replace(soil_water=wet.soil_water.at[0].set(0.02 * 0.43))
+    else:
+        lacking = wet._replace(soil_ice=wet.soil_ice.at[0].set(0.3))
+    roots, others = setting.rooted(column, lacking, DT), setting.rooted(column, wet, DT)
+    share = np.asarray(others.share).copy()
+    share[0] = 0.0
+    np.testing.assert_allclose(roots.share, share / share.sum(0), rtol=1e-4)
+    assert roots.share[0] == 0.0
+    available = 0.5 * (0.3 - 0.02 * 0.43) * np.asarray(SOIL_THICKNESS)[:, None] * 1000 / DT
+    most = (available[1:] / np.asarray(roots.share)[1:]).min()
+    np.testing.assert_allclose(roots.store, most, rtol=1e-12)
+
+
+def test_what_roots_can_have_falls_to_nothing_as_a_wet_layer_freezes(made, column):
+    """A saturated layer has liquid water up to the last of its ice."""
+    full = made.state()._replace(soil_water=jnp.full((5, 1), 0.43))
+    stores = [
+        float(setting.rooted(column, full._replace(soil_ice=jnp.full((5, 1), ice)), DT).store[0])
+        for ice in (0.0, 0.3, 0.42, 0.4299, 0.43)
+    ]
+    assert np.all(np.diff(stores) < 0) and stores[-1] == 0.0 and stores[-2] > 0.0
 
 
 def test_every_watt_reaches_something(made, column):

@@ -51,17 +51,19 @@ class Mixture:
                 f"mixture: leaves {self.leaves:g} on a share of {self.share:g} leave none for the "
                 "first kind; lower one of them"
             )
+        if self.height is not None and not self.height > 0.0:
+            raise ModelError(f"mixture: expected a height above 0 m, found {self.height:g}")
         land_cover(self.igbp)
 
     def sites(self, site: Site) -> tuple[Site, Site]:
         """The tower as the first and as the second kind see it."""
         rest = (1.0 - self.leaves * self.share) / (1.0 - self.share)
-        height = self.height or CANOPY_HEIGHT[self.igbp]
+        height = CANOPY_HEIGHT[self.igbp] if self.height is None else self.height
         about = {
             **site.attributes,
             "igbp": self.igbp,
             "land_cover": land_cover(self.igbp),
-            "canopy_height": min(height, float(site.attributes["reference_height"]) - 2.0),
+            "canopy_height": height,
         }
         first = replace(site, code=f"{site.code}{KINDS[0]}", forcing=_leaves(site, rest))
         second = replace(
@@ -78,10 +80,11 @@ class Mixture:
         return jnp.where(own, PARAMETERS.defaults(second.attributes), values)
 
     def mean(self, first: xr.Dataset, second: xr.Dataset) -> xr.Dataset:
-        """What the tower sees."""
+        """What the tower sees; how the second kind's spin-up ended stands beside the first's."""
         with xr.set_options(keep_attrs=True):
             both = (1.0 - self.share) * first + self.share * second
-        return both.assign_attrs({**first.attrs, "mixture": str(self)})
+        spinup = {f"{k}_second": v for k, v in second.attrs.items() if k.startswith("spinup")}
+        return both.assign_attrs({**first.attrs, **spinup, "mixture": str(self)})
 
 
 def _leaves(site: Site, factor: float) -> xr.Dataset:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -22,7 +23,7 @@ from mdpl.lsm.matsiro.place import Place, SupplyOptions, build, place
 from mdpl.lsm.matsiro.state import State
 from mdpl.lsm.matsiro.together import Together, first_year
 from mdpl.lsm.model import ParameterSpace
-from mdpl.sites.site import Site
+from mdpl.sites.site import FORCING, Site
 
 WATER_TOLERANCE = 1.0
 """kg m-2 that soil water down to 2 m and snow may change from one spin-up cycle to the next."""
@@ -62,7 +63,7 @@ class Matsiro:
     member_cycles: int = 1
     supply: Mapping[str, SupplyOptions] = field(default_factory=dict)
     mixtures: Mapping[str, Mixture] = field(default_factory=dict)
-    _equilibria: dict[tuple, Spinup] = field(default_factory=dict, repr=False, compare=False)
+    _equilibria: dict[str, Spinup] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def name(self) -> str:
@@ -302,7 +303,7 @@ class Matsiro:
             runs.append(self._dataset(own, site).isel(member=0))
         return runs
 
-    def _equilibrate(self, sites: Sequence[Site]) -> dict[tuple, Spinup]:
+    def _equilibrate(self, sites: Sequence[Site]) -> dict[str, Spinup]:
         values = np.stack([PARAMETERS.defaults(s.attributes) for s in sites])
         together = Together(sites, values, [self._place(s) for s in sites])
         warm = np.array([float(s.forcing["Tair"].mean()) for s in sites])
@@ -337,8 +338,9 @@ class Matsiro:
             about["spinup_water_change"] = f"{found.water_change:.3g} kg m-2"
             about["spinup_heat_change"] = f"{found.heat_change:.3g} K"
             about["spinup_settled"] = str(found.settled)
-        if site.code in self.supply:
-            about["supply"] = str(self.supply[site.code])
+        supply = self.supply.get(tower_of(site.code))
+        if supply is not None:
+            about["supply"] = str(supply)
         ds = xr.Dataset(attrs=about)
         for name, array in data.items():
             unit, long_name, _ = engine.OUTPUTS[name]
@@ -361,5 +363,9 @@ def _changes(before: State, after: State) -> tuple[np.ndarray, np.ndarray]:
     return np.abs(gain), heat
 
 
-def _key(site: Site) -> tuple:
-    return (site.code, str(site.time[0]), len(site.time), float(site.forcing["Tair"].sum()))
+def _key(site: Site) -> str:
+    """Tells all that an equilibrium depends on, beside the options of the model."""
+    digest = hashlib.sha256(repr((site.code, sorted(site.attributes.items()))).encode())
+    for series in (site.time, *(site.forcing[name].values for name in FORCING)):
+        digest.update(np.ascontiguousarray(series))
+    return digest.hexdigest()

@@ -33,13 +33,14 @@ def load(path: Path) -> State:
     try:
         with xr.open_dataset(path) as dataset:
             layers = np.atleast_1d(dataset.attrs.get("layer_thickness_m", []))
-            found = {str(name): jnp.asarray(v.values) for name, v in dataset.data_vars.items()}
-    except (OSError, ValueError) as error:
+            lacking = sorted(set(_items(_like(1))) - set(map(str, dataset.data_vars)))
+            if lacking:
+                raise ModelError(f"{path}: not a saved state, it lacks {', '.join(lacking)}")
+            found = {name: jnp.asarray(dataset[name].values, float) for name in _items(_like(1))}
+    except (OSError, ValueError, TypeError) as error:
         raise ModelError(f"{path}: expected a state that MdPL saved; {error}") from error
-    wanted = _items(_like(next(iter(found.values())).shape[-1] if found else 1))
-    lacking = sorted(set(wanted) - set(found))
-    if lacking:
-        raise ModelError(f"{path}: not a saved state, it lacks {', '.join(lacking)}")
+    columns = np.atleast_1d(found["canopy_water"]).size
+    wanted = _items(_like(columns))
     if not np.array_equal(layers, SOIL_THICKNESS):
         raise ModelError(
             f"{path}: soil layers of {layers} m, expected {SOIL_THICKNESS}; "
@@ -53,9 +54,7 @@ def load(path: Path) -> State:
             )
         if not np.isfinite(found[name]).all():
             raise ModelError(f"{path}: {name} is not finite; the state is damaged")
-    template = _like(found["canopy_water"].shape[-1])
-    names = list(wanted)
-    return jax.tree.unflatten(jax.tree.structure(template), [found[n] for n in names])
+    return jax.tree.unflatten(jax.tree.structure(_like(columns)), [found[n] for n in wanted])
 
 
 def _items(state: State) -> dict[str, jax.Array]:

@@ -91,9 +91,11 @@ def rooted(column: Column, state: State, dt: Array) -> Roots:
     psi = soil.potential(degree, column.psi_sat, column.soil_b)
     by_layer = stomata.layer_stress(psi, column.psi_critical, column.stress_slope)
     stress, share = stomata.root_uptake(by_layer, column.roots)
-    dry = SATURATION_FLOOR * column.porosity
+    # The liquid water that `degree` counts as more than none.
+    dry = SATURATION_FLOOR * (column.porosity - state.soil_ice)
     available = jnp.maximum(state.soil_water - state.soil_ice - dry, 0.0) * _DZ * RHO_WATER / dt
-    return Roots(psi, stress, share, jnp.min(0.5 * available / (share + 1e-9), axis=0))
+    most = jnp.where(share > 0, 0.5 * available / jnp.maximum(share, stomata.LEAST_SHARE), jnp.inf)
+    return Roots(psi, stress, share, jnp.min(most, axis=0))
 
 
 def soil_side(

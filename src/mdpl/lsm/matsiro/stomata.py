@@ -13,6 +13,9 @@ from mdpl.lsm.matsiro.constants import MOLAR_DENSITY, O2_FRACTION
 
 _TINY = 1e-28
 
+LEAST_SHARE = 1e-6
+"""Of the uptake, below which a layer takes no part in it."""
+
 
 class Leaf(NamedTuple):
     """Leaf traits of a column; `parameters.py` lists meaning and source."""
@@ -180,10 +183,14 @@ def layer_stress(psi: Array, critical: Array, steepness: Array) -> Array:
 def root_uptake(stress: Array, roots: Array) -> tuple[Array, Array]:
     """Root-zone stress and the share of uptake by layer (sums to one however dry it is).
 
+    A layer that gives less than `LEAST_SHARE` gives nothing: it would hold up all the others
+    where it is dry or frozen through.
+
     Args:
         stress, roots: shape (layer, column).
     """
     weighted = stress * roots
     total = weighted.sum(0)
-    floor = 1e-12 * roots
-    return total, (weighted + floor) / (weighted + floor).sum(0)
+    share = weighted + 1e-12 * roots
+    share = jnp.where(share > LEAST_SHARE * share.sum(0), share, 0.0)
+    return total, share / share.sum(0)
