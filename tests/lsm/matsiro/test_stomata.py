@@ -182,8 +182,19 @@ def test_stress_is_half_at_its_critical_potential_and_roots_share_all():
     roots = jnp.array([[0.3], [0.7]])
     for psi in (-1.0, -300.0, -1e5):
         stress = stomata.layer_stress(jnp.full((2, 1), psi), jnp.float64(-200), jnp.float64(0.02))
-        _, share = stomata.root_uptake(stress, roots)
-        np.testing.assert_allclose(share.sum(0), 1.0, atol=1e-12)
+        for most in ([[1.0], [1.0]], [[0.0], [1.0]], [[0.0], [0.0]]):
+            total, share = stomata.root_uptake(stress, roots, jnp.array(most))
+            np.testing.assert_allclose(share.sum(0), 1.0, atol=1e-12)
+            np.testing.assert_allclose(total, stress[0], rtol=1e-12)
+
+
+def test_a_layer_short_of_water_leaves_its_share_to_the_others():
+    stress, roots = jnp.ones((2, 1)), jnp.array([[0.4], [0.6]])
+    shares = [
+        float(stomata.root_uptake(stress, roots, jnp.array([[most], [9.0]]))[1][0, 0])
+        for most in (1.0, 0.4, 0.1, 0.0)
+    ]
+    np.testing.assert_allclose(shares, [0.4, 0.4, 0.1 / 0.7, 0.0])
 
 
 def test_canopy_mean_goes_to_one_for_a_thin_canopy():

@@ -50,6 +50,8 @@ from mdpl.lsm.matsiro.turbulence import Roughness
 
 _DZ = np.asarray(SOIL_THICKNESS)[:, None]
 _NO_CEILING = 1e3
+_LARGEST_UPTAKE = 3e-4  # kg m-2 s-1, a millimetre an hour: more than any canopy transpires
+_LEAST_SHARE = 1e-6
 
 
 class Canopy(NamedTuple):
@@ -90,12 +92,13 @@ def rooted(column: Column, state: State, dt: Array) -> Roots:
     degree = soil.saturation(state.soil_water, state.soil_ice, column.porosity)
     psi = soil.potential(degree, column.psi_sat, column.soil_b)
     by_layer = stomata.layer_stress(psi, column.psi_critical, column.stress_slope)
-    stress, share = stomata.root_uptake(by_layer, column.roots)
     # The liquid water that `degree` counts as more than none.
     dry = SATURATION_FLOOR * (column.porosity - state.soil_ice)
     available = jnp.maximum(state.soil_water - state.soil_ice - dry, 0.0) * _DZ * RHO_WATER / dt
-    most = jnp.where(share > 0, 0.5 * available / jnp.maximum(share, stomata.LEAST_SHARE), jnp.inf)
-    return Roots(psi, stress, share, jnp.min(most, axis=0))
+    most = 0.5 * available
+    stress, share = stomata.root_uptake(by_layer, column.roots, most / _LARGEST_UPTAKE)
+    store = jnp.where(share > _LEAST_SHARE, most / jnp.maximum(share, _LEAST_SHARE), jnp.inf)
+    return Roots(psi, stress, share, jnp.min(store, axis=0))
 
 
 def soil_side(

@@ -13,9 +13,6 @@ from mdpl.lsm.matsiro.constants import MOLAR_DENSITY, O2_FRACTION
 
 _TINY = 1e-28
 
-LEAST_SHARE = 1e-6
-"""Of the uptake, below which a layer takes no part in it."""
-
 
 class Leaf(NamedTuple):
     """Leaf traits of a column; `parameters.py` lists meaning and source."""
@@ -180,17 +177,16 @@ def layer_stress(psi: Array, critical: Array, steepness: Array) -> Array:
     return jax.nn.sigmoid(-steepness * (critical - psi))
 
 
-def root_uptake(stress: Array, roots: Array) -> tuple[Array, Array]:
+def root_uptake(stress: Array, roots: Array, most: Array) -> tuple[Array, Array]:
     """Root-zone stress and the share of uptake by layer (sums to one however dry it is).
-
-    A layer that gives less than `LEAST_SHARE` gives nothing: it would hold up all the others
-    where it is dry or frozen through.
 
     Args:
         stress, roots: shape (layer, column).
+        most: that a layer can give, over what the largest transpiration takes, (layer, column). A
+            layer that cannot give its share, frozen or dry, leaves it to the others.
     """
     weighted = stress * roots
-    total = weighted.sum(0)
-    share = weighted + 1e-12 * roots
-    share = jnp.where(share > LEAST_SHARE * share.sum(0), share, 0.0)
-    return total, share / share.sum(0)
+    possible = jnp.minimum(weighted, most)
+    total = possible.sum(0)
+    share = jnp.where(total > _TINY, possible / jnp.maximum(total, _TINY), roots)
+    return weighted.sum(0), share
