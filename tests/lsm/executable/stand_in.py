@@ -20,6 +20,11 @@ def main() -> None:
         time.sleep(60)
     if mood == "kill":
         os.kill(os.getpid(), 9)
+    if mood == "silent":
+        return
+    if mood == "careless":
+        with open("large.dat", "a") as file:
+            file.write("more")
     store = float(open("start.txt").read()) if os.path.exists("start.txt") else 0.0  # noqa: SIM115
     with open("met.csv") as met, open("out.csv", "w") as out:
         head = met.readline().strip().split(",")

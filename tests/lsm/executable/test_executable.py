@@ -4,6 +4,7 @@ import re
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -102,8 +103,35 @@ def test_a_bad_run_is_a_failed_member_with_its_reason_and_folder(described, site
     if mood != "nan":
         folder = Path(told.split("its folder: ")[1])
         assert (folder / "run/settings.txt").read_text() == f"share 0.5\nmood {mood}\n"
-        assert (folder / "run/stand_in.py").is_symlink()  # linked, for it is not changed
-        assert (folder / "run/met.csv").is_symlink()
+        assert (folder / "run/met.csv").is_symlink()  # linked, for it is all towers' runs' own
+
+
+def test_outputs_left_in_the_template_are_nobodys(described, site, tmp_path):
+    """Through a link, runs side by side would write into one file and read each other's fluxes."""
+    model = described()
+    before = model.sources
+    (tmp_path / "template/out.csv").write_text("time,LE,H\n" + "2001,1,1\n" * 99)
+    model = described()
+    assert model.sources == before
+    values = np.linspace(0.1, 0.9, 16)[:, None]
+    with ThreadPoolExecutor(8) as pool:
+        runs = list(pool.map(lambda row: model.simulate(site, row[None]), values))
+    for row, run in zip(values, runs, strict=True):
+        np.testing.assert_allclose(run["Qle"][0], row * site.forcing["SWdown"], atol=1e-4)
+    silent = described(settings="share {{share}}\nmood silent\n")
+    (told,) = failures(silent.simulate(site, np.array([[0.5]])))
+    assert "out.csv" in told
+
+
+def test_writing_into_a_file_all_runs_share_is_a_failure(described, site, tmp_path):
+    """Large files are linked; what a program writes into one, every other run would read."""
+    described()
+    (tmp_path / "template/large.dat").write_bytes(b"x" * (2 << 20))
+    model = described(settings="share {{share}}\nmood careless\n")
+    (told,) = failures(model.simulate(site, np.array([[0.5]])))
+    assert re.match(r"wrote into .*large.dat, a file of the template that all runs share", told)
+    fine = described().simulate(site, np.array([[0.5]]))
+    assert not any(failures(fine)) and np.isfinite(fine["Qle"]).all()
 
 
 def test_a_program_that_hangs_is_ended_in_time(described, site):

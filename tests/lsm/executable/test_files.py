@@ -1,5 +1,6 @@
 """What a program reads is written as it reads it: namelists, tables, NetCDF, forcing; and back."""
 
+import f90nml
 import netCDF4
 import numpy as np
 import pytest
@@ -57,7 +58,8 @@ def test_a_namelist_keeps_all_but_what_is_put(tmp_path):
     ("put", "said"),
     [
         ({"group": "soil", "key": "x"}, r"no namelist &soil; there are veg, run"),
-        ({"group": "veg", "key": "vcmx25", "index": 5}, r"expected an element 5, found 4"),
+        ({"group": "veg", "key": "vcmx25", "index": 5}, r"an element 5, found those from 1 to 4"),
+        ({"group": "run", "key": "latt"}, r"&run: no latt; there are nsteps, lat; write latt"),
     ],
 )
 def test_a_place_that_is_not_in_the_namelist_is_named(tmp_path, put, said):
@@ -65,6 +67,53 @@ def test_a_place_that_is_not_in_the_namelist_is_named(tmp_path, put, said):
     plan = adapter(parameters={"p": {"put": {"namelist": "run.nml", **put}}})
     with pytest.raises(ModelError, match=said):
         placing.put_all(plan, tmp_path, {"p": 1.0})
+
+
+@pytest.mark.parametrize(
+    ("written", "index", "found"),
+    [
+        ("v = 0.5, 0.5, 0.5", None, [0.75, 0.75, 0.75]),
+        ("v = 0.5, 0.5, 0.5", 3, [0.5, 0.5, 0.75]),
+        ("v(2:5) = 1.0, 2.0, 3.0, 4.0", 3, [1.0, 0.75, 3.0, 4.0]),
+        ("v = 0.1, , 0.3", 3, None),
+        ("v = 4*0.5", None, None),
+        ("v = 4*0.5", 3, None),
+        ("v(1) = 0.1\n v(2) = 0.2", 2, None),
+        ("v = 1.0\n v = 2.0", None, None),
+    ],
+)
+def test_a_namelist_holds_what_was_put_or_says_so(tmp_path, written, index, found):
+    """What f90nml cannot change in place is refused, not left as it was or broken."""
+    (tmp_path / "run.nml").write_text(f"&veg\n {written}\n/\n")
+    put = {"namelist": "run.nml", "group": "veg", "key": "v", "index": index}
+    plan = adapter(parameters={"p": {"put": put}})
+    if found is None:
+        with pytest.raises(ModelError, match=r"run.nml: &veg v: expected"):
+            placing.put_all(plan, tmp_path, {"p": 0.75})
+        assert written in (tmp_path / "run.nml").read_text()
+    else:
+        placing.put_all(plan, tmp_path, {"p": 0.75})
+        assert f90nml.read(tmp_path / "run.nml")["veg"]["v"] == found
+
+
+def test_a_namelist_twice_in_a_file_is_refused(tmp_path):
+    (tmp_path / "run.nml").write_text("&veg\n v = 1.0\n/\n&veg\n v = 2.0\n/\n")
+    put = {"namelist": "run.nml", "group": "veg", "key": "v"}
+    with pytest.raises(ModelError, match="expected one namelist &veg, found several"):
+        placing.put_all(adapter(parameters={"p": {"put": put}}), tmp_path, {"p": 0.75})
+
+
+def test_empty_cells_of_a_table_are_cells(tmp_path):
+    (tmp_path / "veg.csv").write_text("class,a,b,c\nDBF,,2,3\nENF,4,,\n")
+    put = {"table": "veg.csv", "separator": ","}
+    plan = adapter(
+        parameters={
+            "p": {"put": {**put, "row": "DBF", "column": "b"}},
+            "q": {"put": {**put, "row": "ENF", "column": "c"}},
+        }
+    )
+    placing.put_all(plan, tmp_path, {"p": 99.0, "q": 7.0})
+    assert (tmp_path / "veg.csv").read_text() == "class,a,b,c\nDBF,,99,3\nENF,4,,7\n"
 
 
 def test_a_table_changes_in_one_cell(tmp_path):
@@ -81,7 +130,9 @@ def test_a_table_changes_in_one_cell(tmp_path):
     assert (tmp_path / "veg.txt").read_text() == want
     assert (tmp_path / "soil.csv").read_text() == "key,b,ksat\nloam,7,1e-5\n"
     lost = adapter(parameters={"p": {"put": {"table": "veg.txt", "row": "EBF", "column": 1}}})
-    with pytest.raises(ModelError, match=r"veg.txt: no row that begins with 'EBF'"):
+    with pytest.raises(
+        ModelError, match=r"veg.txt: expected one row that begins with 'EBF', found 0"
+    ):
         placing.put_all(lost, tmp_path, {"p": 1.0})
 
 

@@ -27,18 +27,23 @@ from mdpl.lsm.model import ParameterSpace
 from mdpl.sites.site import Site
 
 Series = dict[str, np.ndarray]
+Mark = tuple[int, int]
+
+_SMALL = 1 << 20  # bytes; what is not larger is copied for every run
 
 
 @dataclass(frozen=True)
 class ExecutableModel:
     """A program run in a folder of its own for every parameter set.
 
-    A run's folder is made of links to the template and to the tower's forcing, and of copies of
-    the files that values are put into. It is removed when the run has succeeded and kept when it
-    failed; the reason of the failure names it.
+    A run's folder is made of the template's files, of which large ones that no value is put into
+    are links, and of links to the tower's forcing. What an earlier run left in the template where
+    the program writes its outputs is not taken along. The folder is removed when the run has
+    succeeded and kept when it failed; the reason of the failure names it.
 
     Attributes:
         template: folder every run starts from.
+        shared: its large files -> what they were, so that a program that writes into one is told.
         work: where folders of runs are made.
         sources: files it is made of -> sha256.
         keep: keep the folders of all runs.
@@ -48,6 +53,7 @@ class ExecutableModel:
     template: Path
     work: Path
     sources: Mapping[str, str] = field(default_factory=dict)
+    shared: Mapping[Path, Mark] = field(default_factory=dict)
     keep: bool = False
     batch: int = 1
     _processes: Processes = field(default_factory=Processes, repr=False, compare=False)
@@ -119,6 +125,12 @@ class ExecutableModel:
             place = folder / f"cycle-{number}" if number < len(stages) - 1 else folder / "run"
             self._furnish(place, site, length, parameters, start)
             failed = self._processes.run(self._command(place), place, self.adapter.timeout)
+            spoilt = [path for path, mark in self.shared.items() if _mark(path) != mark]
+            if spoilt:
+                return (
+                    f"wrote into {spoilt[0]}, a file of the template that all runs share; name it "
+                    "under 'text', or have the program write elsewhere"
+                )
             if failed:
                 return failed
             if spinup and number < len(stages) - 1:
@@ -140,8 +152,7 @@ class ExecutableModel:
     ) -> None:
         """Make a folder ready to run in."""
         adapter = self.adapter
-        own = placing.touched(adapter)
-        _link_tree(self.template, place, own)
+        _copy_tree(self.template, place, adapter)
         _link_whole(self._forcing(site, length), place)
         values = resolve(adapter, site, length)
         if start is not None and adapter.spinup is not None:
@@ -202,14 +213,17 @@ def open_adapter(path: Path, work: Path | None = None) -> ExecutableModel:
             "it, or give its whole path"
         )
     _check_texts(path, adapter, template)
-    files = [path, *(p for p in sorted(template.rglob("*")) if p.is_file())]
+    own = _files(template, adapter)
+    files = [path, *own]
     sources = {
         str(p.relative_to(path.parent.resolve()) if p != path else p.name): _digest(p)
         for p in files
         if p == path or p.is_relative_to(path.parent.resolve())
     }
     place = work or Path(tempfile.gettempdir()) / f"mdpl-{os.getuid()}" / _safe(adapter.name)
-    return ExecutableModel(adapter, template, place, sources)
+    put = {template / name for name in placing.touched(adapter)}
+    shared = {p: _mark(p) for p in own if p not in put and p.stat().st_size > _SMALL}
+    return ExecutableModel(adapter, template, place, sources, shared)
 
 
 def _check_texts(path: Path, adapter: Adapter, template: Path) -> None:
@@ -227,19 +241,35 @@ def _check_texts(path: Path, adapter: Adapter, template: Path) -> None:
             )
 
 
-def _link_tree(source: Path, target: Path, own: set[str]) -> None:
-    """Links to every file of a folder in another; of those named, copies."""
-    for path in source.rglob("*"):
-        name = path.relative_to(source)
-        there = target / name
+def _files(template: Path, adapter: Adapter) -> list[Path]:
+    """Files of a template but for outputs and states that an earlier run left there."""
+    spinup, needed = adapter.spinup, placing.touched(adapter)
+    left = set(template.glob(adapter.outputs.file))
+    if spinup is not None:
+        left |= set(template.glob(spinup.restart))
+        needed = needed | {spinup.start}
+    left -= {template / name for name in needed}
+    return [p for p in sorted(template.rglob("*")) if p.is_file() and p not in left]
+
+
+def _copy_tree(template: Path, target: Path, adapter: Adapter) -> None:
+    """Its folders and files in another; large ones that nothing is put into as links."""
+    own = placing.touched(adapter)
+    for path in template.rglob("*"):
         if path.is_dir():
-            there.mkdir(parents=True, exist_ok=True)
-            continue
-        there.parent.mkdir(parents=True, exist_ok=True)
-        if str(name) in own:
-            shutil.copy(path, there)
+            (target / path.relative_to(template)).mkdir(parents=True, exist_ok=True)
+    for path in _files(template, adapter):
+        name = path.relative_to(template)
+        (target / name).parent.mkdir(parents=True, exist_ok=True)
+        if str(name) in own or path.stat().st_size <= _SMALL:
+            shutil.copy(path, target / name)
         else:
-            os.symlink(path, there)
+            os.symlink(path, target / name)
+
+
+def _mark(path: Path) -> Mark:
+    about = path.stat()
+    return about.st_mtime_ns, about.st_size
 
 
 def _link_whole(source: Path, target: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import netCDF4
 import numpy as np
@@ -84,28 +85,67 @@ def _into_namelist(
         raise ConfigError("namelists need f90nml: pip install 'mdpl[executable]'") from error
     _read(path)
     lists = f90nml.read(path)
-    patch: dict[str, dict[str, object]] = {}
+    patch: dict[str, dict[str, Any]] = {}
     for place, value in wanted:
         group, key = place.group.lower(), place.key.lower()
         if group not in lists:
             raise ModelError(f"{path.name}: no namelist &{group}; there are {', '.join(lists)}")
-        changed = patch.setdefault(group, {})
-        if place.index is None:
-            changed[key] = value
-            continue
-        there = changed.get(key, lists[group].get(key))
-        array = list(there) if isinstance(there, list) else [there]
-        index = int(_resolve(place.index, values))
-        if there is None or not 1 <= index <= len(array):
+        if not isinstance(lists[group], f90nml.Namelist):
+            raise ModelError(f"{path.name}: expected one namelist &{group}, found several")
+        if key not in lists[group]:
             raise ModelError(
-                f"{path.name}: &{group} {key}: expected an element {index}, found "
-                f"{0 if there is None else len(array)} elements"
+                f"{path.name}: &{group}: no {key}; there are {', '.join(lists[group])}; write "
+                f"{key} into the template, with any value"
             )
-        array[index - 1] = value
-        changed[key] = array
+        changed = patch.setdefault(group, {})
+        there = changed.get(key, lists[group][key])
+        array = list(there) if isinstance(there, list) else [there]
+        if place.index is None:
+            array = [value] * len(array)
+        else:
+            first = int((lists[group].start_index.get(key) or [1])[0] or 1)
+            index = int(_resolve(place.index, values))
+            if not first <= index < first + len(array):
+                raise ModelError(
+                    f"{path.name}: &{group} {key}: expected an element {index}, found those from "
+                    f"{first} to {first + len(array) - 1}"
+                )
+            array[index - first] = value
+        changed[key] = array if isinstance(there, list) else array[0]
     made = path.with_name(f"{path.name}.new")
     f90nml.patch(path, patch, made)
+    _check_namelist(made, patch)
     made.replace(path)
+
+
+def _check_namelist(path: Path, patch: Mapping[str, Mapping[str, Any]]) -> None:
+    """Read again what was put: not all that Fortran reads can be changed in place."""
+    import f90nml
+
+    name = path.name.removesuffix(".new")
+    for group, keys in patch.items():
+        for key, value in keys.items():
+            try:
+                found = f90nml.read(path)[group][key]
+                same = _same(found, value)
+            except Exception:  # f90nml raises what it comes across in a broken file
+                found, same = "something unreadable", False
+            if not same:
+                raise ModelError(
+                    f"{name}: &{group} {key}: expected {value} once put, found {found}; write it "
+                    "in the template once, on a line of its own, every element by itself: "
+                    f"{key} = 1.0, 2.0, 3.0"
+                )
+
+
+def _same(found: object, wanted: object) -> bool:
+    if isinstance(wanted, list):
+        return (
+            isinstance(found, list) and len(found) == len(wanted) and all(map(_same, found, wanted))
+        )
+    if isinstance(wanted, float) and isinstance(found, int | float):
+        return bool(np.isclose(found, wanted, rtol=1e-9, atol=0.0))
+    return found == wanted
 
 
 def _into_table(path: Path, place: InTable, value: Value, values: Mapping[str, Value]) -> None:
@@ -117,24 +157,31 @@ def _into_table(path: Path, place: InTable, value: Value, values: Mapping[str, V
         if column not in names:
             raise ModelError(f"{path.name}: no column {column!r}; there are {', '.join(names)}")
         column = names.index(column)
-    for i, line in enumerate(lines):
-        cells = _cells(line, place.separator)
-        if cells and cells[0][0].strip() == row:
-            if not 0 <= int(column) < len(cells):
-                raise ModelError(
-                    f"{path.name}: row {row!r} has {len(cells)} cells, expected one at {column}"
-                )
-            _, begin, end = cells[int(column)]
-            lines[i] = line[:begin] + _shown(value) + line[end:]
-            path.write_text("".join(lines), encoding="utf-8")
-            return
-    raise ModelError(f"{path.name}: no row that begins with {row!r}")
+    split = [_cells(line, place.separator) for line in lines]
+    rows = [i for i, cells in enumerate(split) if cells and cells[0][0].strip() == row]
+    if len(rows) != 1:
+        raise ModelError(
+            f"{path.name}: expected one row that begins with {row!r}, found {len(rows)}"
+        )
+    (i,) = rows
+    if not 0 <= int(column) < len(split[i]):
+        raise ModelError(
+            f"{path.name}: row {row!r} has {len(split[i])} cells, expected one at {column}"
+        )
+    _, begin, end = split[i][int(column)]
+    lines[i] = lines[i][:begin] + _shown(value) + lines[i][end:]
+    path.write_text("".join(lines), encoding="utf-8")
 
 
 def _cells(line: str, separator: str | None) -> list[tuple[str, int, int]]:
-    """Cells of a line and where they begin and end."""
-    found = r"\S+" if separator is None else f"[^{re.escape(separator)}\r\n]+"
-    return [(m.group(), m.start(), m.end()) for m in re.finditer(found, line)]
+    """Cells of a line and where they begin and end; between separators one may be empty."""
+    if separator is None:
+        return [(m.group(), m.start(), m.end()) for m in re.finditer(r"\S+", line)]
+    cells, begin = [], 0
+    for text in line.rstrip("\r\n").split(separator):
+        cells.append((text, begin, begin + len(text)))
+        begin += len(text) + len(separator)
+    return cells
 
 
 def _into_netcdf(path: Path, place: InNetcdf, value: Value) -> None:

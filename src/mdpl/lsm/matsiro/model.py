@@ -367,5 +367,5 @@ def _key(site: Site) -> str:
     """Tells all that an equilibrium depends on, beside the options of the model."""
     digest = hashlib.sha256(repr((site.code, sorted(site.attributes.items()))).encode())
     for series in (site.time, *(site.forcing[name].values for name in FORCING)):
-        digest.update(np.ascontiguousarray(series))
+        digest.update(series.tobytes())
     return digest.hexdigest()
