@@ -126,9 +126,8 @@ def writing(path: Path) -> Iterator[None]:
             errno.EISDIR: "a folder is in the way of a file; choose another --out",
             errno.ENAMETOOLONG: "the name is too long for this system; choose another --out",
         }
-        reason = reasons.get(error.errno or 0)
-        if reason is None:
-            raise
+        other = f"{error.strerror or error}; choose another --out"
+        reason = reasons.get(error.errno or 0, other)
         raise RunError(f"{error.filename or path}: cannot be written: {reason}") from error
 
 

@@ -15,7 +15,7 @@ from mdpl.job import Job
 from mdpl.lsm.offers import sources_of
 from mdpl.sites.site import Site
 
-FORMAT = 1
+FORMAT = 2
 """Raised when MdPL makes something else of the same configuration and data."""
 
 BY_TOWER = ("supply", "mixtures")

@@ -92,6 +92,32 @@ def test_an_ensemble_that_is_there_is_taken_over(folder):
     np.testing.assert_allclose(model.simulate(SITE, values[2:])["Qle"].values[0], 0.3 * sun)
 
 
+def test_a_number_stands_for_one_run(folder):
+    """The default's run asked for, and an ensemble that counts from the same number."""
+    with pytest.raises(NotRunYet):
+        opened(folder).simulate(SITE)
+    rows = {"site": ["XX-Toy"] * 2, "run": [0, 1], "share": [0.8, 0.2], "depth": [1.0, 2.0]}
+    pd.DataFrame(rows).to_csv(folder / "designs/ensemble.csv", index=False)
+    with pytest.raises(ModelError, match=r"run 0 of XX-Toy .* asked_0000.csv and ensemble.csv"):
+        opened(folder).simulate(SITE, np.array([[0.8, 1.0]]))
+    pd.DataFrame({**rows, "run": ["a", "b"]}).to_csv(folder / "designs/ensemble.csv", index=False)
+    with pytest.raises(ConfigError, match=r"ensemble.csv: run: expected whole numbers"):
+        opened(folder).simulate(SITE)
+
+
+def test_a_table_of_runs_is_never_written_over(folder):
+    with pytest.raises(NotRunYet, match="asked_0000"):
+        opened(folder).simulate(SITE)
+    make_up(folder)
+    with pytest.raises(NotRunYet, match="asked_0001"):
+        opened(folder).simulate(SITE, np.array([[0.7, 2.0]]))
+    kept = (folder / "designs/asked_0001.csv").read_text()
+    (folder / "designs/asked_0000.csv").unlink()
+    with pytest.raises(NotRunYet, match="asked_0002"):
+        opened(folder).simulate(SITE, np.array([[0.3, 3.0]]))
+    assert (folder / "designs/asked_0001.csv").read_text() == kept
+
+
 def test_a_shifted_time_axis_is_refused(folder):
     with pytest.raises(NotRunYet):
         opened(folder).simulate(SITE)
@@ -110,6 +136,11 @@ def test_a_shifted_time_axis_is_refused(folder):
         ("name,lower\nx,1\n", "upper, default is missing"),
         ("name,lower,upper,default\nx,2,1,1\n", "expected lower < upper"),
         ("", "expected a table"),
+        ("name,lower,upper,default\n", "expected a row a parameter, found none"),
+        ("name,lower,upper,default\nx,0,1,\n", "parameter x: default: expected a number"),
+        ("name,lower,upper,default\nx,low,1,1\n", "parameter x: lower: expected a number, .*low"),
+        ("name,lower,upper,default,scale\nx,1,2,1,logarithmic\n", "scale: expected linear or log"),
+        ("name,lower,upper,default\nx,0,1,7\n", r"expected defaults within \[0, 1\], found 7"),
     ],
 )
 def test_a_wrong_table_of_parameters_says_what_is_wrong(tmp_path, text, said):

@@ -131,6 +131,16 @@ class ParameterSpace:
             changed[name] = replace(own, lower=low, upper=high)
         return ParameterSpace(tuple(changed.get(p.name, p) for p in self.parameters))
 
+    def check_defaults(self) -> None:
+        """Refuse defaults outside the bounds, naming the parameter."""
+        for p in self.parameters:
+            usual = p.default.values() if isinstance(p.default, Mapping) else [p.default]
+            if not all(p.lower <= value <= p.upper for value in usual):
+                raise ModelError(
+                    f"parameter {p.name}: expected defaults within [{p.lower:g}, {p.upper:g}], "
+                    f"found {', '.join(f'{v:g}' for v in usual)}"
+                )
+
     def defaults(self, attributes: Attributes) -> np.ndarray:
         """Default values at a tower, from its attributes, shape (parameter,)."""
         return np.array([p.default_for(attributes) for p in self.parameters])

@@ -96,8 +96,7 @@ class RecordedModel:
                     lacking += 1
         if wanted:
             columns = ["site", "run", *self.parameters.names]
-            number = len(list((self.folder / "designs").glob("*.csv")))
-            path = self.folder / f"designs/asked_{number:04d}.csv"
+            path = self.folder / f"designs/asked_{self._next_table():04d}.csv"
             write_atomic(path, pd.DataFrame(wanted, columns=columns).to_csv(index=False))
             raise NotRunYet(
                 f"{self.name}: {len(wanted)} runs are needed: {path} says which. Run your model "
@@ -110,6 +109,12 @@ class RecordedModel:
                 f"{self.folder / 'runs'} yet; put them there (<site>.nc or <site>_<run>.nc) and "
                 "give the same command again"
             )
+
+    def _next_table(self) -> int:
+        """Number of the next table of runs asked for: one more than the largest there is."""
+        stems = (path.stem for path in (self.folder / "designs").glob("asked_*.csv"))
+        numbers = [int(s.removeprefix("asked_")) for s in stems if s[6:].isdigit()]
+        return max(numbers, default=-1) + 1
 
     def design(self, site: Site) -> np.ndarray | None:
         """The user's own ensemble at a tower, physical values (member, parameter); None: none."""
@@ -130,11 +135,24 @@ class RecordedModel:
     def _design(self, code: str) -> pd.DataFrame:
         columns = ("site", "run", *self.parameters.names)
         paths = sorted((self.folder / "designs").glob("*.csv"))
-        tables = [_table(path, columns)[list(columns)] for path in paths]
+        tables = [_table(p, columns)[list(columns)].assign(table=p.name) for p in paths]
         if not tables:
             return pd.DataFrame(columns=list(columns))
         every = pd.concat(tables, ignore_index=True)
-        return every[every["site"].astype(str) == code]
+        own = every[every["site"].astype(str) == code]
+        self._check_numbers(own, code)
+        return own
+
+    def _check_numbers(self, design: pd.DataFrame, code: str) -> None:
+        """A run's number stands for one parameter set."""
+        names = list(self.parameters.names)
+        span = self.parameters.upper - self.parameters.lower
+        for run, rows in design[design["run"].duplicated(keep=False)].groupby("run"):
+            if (np.ptp(rows[names].to_numpy(dtype=float), axis=0) / span > MATCH).any():
+                raise ModelError(
+                    f"{self.folder / 'designs'}: run {run} of {code} has different parameters in "
+                    f"{' and '.join(rows['table'].unique())}; give every run a number of its own"
+                )
 
     def _numbers(self, design: pd.DataFrame, rows: np.ndarray) -> list[int]:
         """The run of each parameter set; -1 where none was planned."""
@@ -189,23 +207,41 @@ def open_recorded(folder: Path) -> RecordedModel:
     """
     path = folder / "parameters.csv"
     table = _table(path, ("name", "lower", "upper", "default"))
-    space = ParameterSpace(tuple(_parameter(row) for row in table.to_dict("records")))
+    if table.empty:
+        raise ConfigError(f"{path}: expected a row a parameter, found none")
+    space = ParameterSpace(tuple(_parameter(path, row) for row in table.to_dict("records")))
+    space.check_defaults()
     return RecordedModel(folder, space, _outputs(folder), {path.name: _digest(path)})
 
 
-def _parameter(row: Mapping) -> Parameter:
+def _parameter(path: Path, row: Mapping) -> Parameter:
     said = {str(k): v for k, v in row.items() if not pd.isna(v)}
-    usual = {k.removeprefix("default_"): float(v) for k, v in said.items() if k[:8] == "default_"}
-    default = float(said["default"])
+    name, scale = str(said.get("name", "without a name")), str(said.get("scale", "linear"))
+
+    def number(key: str) -> float:
+        try:
+            return float(said[key])
+        except (KeyError, ValueError) as error:
+            raise ConfigError(
+                f"{path}: parameter {name}: {key}: expected a number, found "
+                f"{said.get(key, 'nothing')!r}"
+            ) from error
+
+    if scale not in ("linear", "log"):
+        raise ConfigError(
+            f"{path}: parameter {name}: scale: expected linear or log, found {scale!r}"
+        )
+    usual = {k.removeprefix("default_"): number(k) for k in said if k.startswith("default_")}
+    default = number("default")
     return Parameter(
-        str(said["name"]),
+        name,
         str(said.get("unit", "1")),
-        str(said.get("meaning", said["name"])),
-        float(said["lower"]),
-        float(said["upper"]),
+        str(said.get("meaning", name)),
+        number("lower"),
+        number("upper"),
         {**usual, "other": default} if usual else default,
         str(said.get("source", "the user's")),
-        "log" if said.get("scale") == "log" else "linear",
+        "log" if scale == "log" else "linear",
     )
 
 
@@ -241,6 +277,8 @@ def _table(path: Path, columns: Sequence[str]) -> pd.DataFrame:
         raise ConfigError(
             f"{path}: expected columns {', '.join(columns)}; {', '.join(lacking)} is missing"
         )
+    if "run" in columns and not pd.api.types.is_integer_dtype(table["run"]) and len(table):
+        raise ConfigError(f"{path}: run: expected whole numbers, one a run")
     return table
 
 

@@ -156,9 +156,10 @@ def _form(path: Path) -> tuple[Form | None, str]:
 
 
 def _is_mapping(path: Path) -> bool:
-    """Configurations of runs may lie beside records; a mapping has columns."""
+    """Configurations of runs may lie beside records; a mapping has columns, or a site's file."""
     try:
-        return "\ncolumns:" in "\n" + path.read_text(encoding="utf-8")
+        text = "\n" + path.read_text(encoding="utf-8")
+        return "\ncolumns:" in text or ("\nsite:" in text and "\nfile:" in text)
     except (OSError, UnicodeDecodeError):
         return False
 

@@ -21,6 +21,7 @@ from mdpl.sites.filling import (
     runs,
 )
 from mdpl.sites.leaf_area import class_climatology
+from mdpl.sites.places import check_place
 from mdpl.sites.qc import check_forcing, stamp
 from mdpl.sites.record import FLUXES, Record
 from mdpl.sites.site import FORCING, Site, dataset_of
@@ -60,7 +61,7 @@ def complete(record: Record, leaf_area: np.ndarray | None = None, leaf_source: s
             _longwave(record, series, flags, place)
         else:
             _fill_one(record, name, series, flags, place)
-    for name in FORCING:
+        # Before anything is made of it.
         check_forcing(name, series[name], record.time, record.code)
     forcing = dataset_of({n: series[n] for n in FORCING}, record.time)
     place["filling"] = _counted(record, flags)
@@ -114,6 +115,7 @@ def _place(record: Record) -> dict[str, float | str]:
             "beside the records (columns site, latitude, longitude, elevation, igbp and, where "
             "known, canopy_height, reference_height, utc_offset), or the network's BIF as CSV"
         )
+    check_place(place, record.code)
     if "utc_offset" not in place:
         if not record.has("SWdown"):
             raise SiteError(f"{record.code}: no SWdown: no land model can be driven")

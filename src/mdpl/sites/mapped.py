@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -15,6 +16,8 @@ from mdpl.errors import SiteError
 from mdpl.plain_yaml import parse
 from mdpl.sites.csv_files import header, parse_stamps, read_columns
 from mdpl.sites.network import Column, record_of
+from mdpl.sites.places import COLUMNS as PLACE_COLUMNS
+from mdpl.sites.places import value_of
 from mdpl.sites.qc import check_unit
 from mdpl.sites.record import COMPANIONS, FLUXES, Record
 from mdpl.sites.site import FORCING
@@ -32,6 +35,9 @@ _UNITS: dict[str, dict[str, Callable[[np.ndarray], np.ndarray]]] = {
     "GPP": {"umol m-2 s-1": lambda x: x, "g C m-2 s-1": lambda x: x / 12.01e-6},
 }
 """Units a column may have, and the way to those `mdpl.sites.network.record_of` takes."""
+
+PLACE = frozenset(PLACE_COLUMNS.values()) - {"site"}
+"""What a mapping may say of the place."""
 
 _NAMES = (*FORCING, *FLUXES, *COMPANIONS, "Qle_cor", "Qh_cor", "Qle_uc", "Qh_uc", "NEE_uc")
 
@@ -60,7 +66,9 @@ class Mapping(BaseModel):
     time: str = Field(description="column of time stamps, local standard time")
     time_format: str = Field("%Y-%m-%d %H:%M:%S", description="as of strptime")
     stamp: Literal["start", "middle", "end"] = "start"
-    place: dict[str, float | str] = Field({}, description="latitude, longitude, elevation, igbp …")
+    place: dict[str, float | str | date] = Field(
+        {}, description="latitude, longitude, elevation, igbp …"
+    )
     columns: dict[str, ColumnMapping | str]
 
 
@@ -82,6 +90,12 @@ def read_mapping(path: Path) -> Mapping:
     if unknown:
         raise SiteError(
             f"{path.name}: columns: {unknown[0]} is no variable of ours; known: {', '.join(_NAMES)}"
+        )
+    strange = sorted(set(found.place) - set(PLACE))
+    if strange:
+        raise SiteError(
+            f"{path.name}: place: {strange[0]} is nothing we ask of a tower; known: "
+            f"{', '.join(sorted(PLACE))}"
         )
     if Path(found.file).name != found.file:
         raise SiteError(
@@ -112,7 +126,8 @@ def read_mapped(path: Path) -> Record:
     numbers = read_columns(table, sorted(wanted), lines)
     stamps = _stamps(table, mapping, lines)
     columns = {our: _column(path, our, c, numbers) for our, c in chosen.items()}
-    return record_of(mapping.site, stamps, columns, (table, path), mapping.place)
+    place = {n: value_of(n, str(value), path.name) for n, value in mapping.place.items()}
+    return record_of(mapping.site, stamps, columns, (table, path), place)
 
 
 def _stamps(table: Path, mapping: Mapping, lines: list[int]) -> np.ndarray:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from mdpl.errors import SiteError
+from mdpl.sites.attributes import LAND_COVER
 
 TABLE = "sites.csv"
 """Name of a user's table beside the records: one row a tower."""
@@ -42,7 +44,44 @@ _BADM = {
     "HEIGHTC": "canopy_height",
     "SITE_NAME": "name",
 }
+_NEEDED = ("latitude", "longitude", "elevation")
 _TEXTS = ("igbp", "name", "first", "last")
+
+
+LIMITS = {
+    "latitude": (-90.0, 90.0),
+    "longitude": (-180.0, 180.0),
+    "elevation": (-500.0, 9000.0),
+    "utc_offset": (-12.0, 14.0),
+    "canopy_height": (0.0, 150.0),
+    "reference_height": (0.0, 500.0),
+}
+"""What numbers of a place may be: degrees, m, h."""
+
+
+def check_place(place: Mapping[str, float | str], where: str) -> None:
+    """Refuse a place that is nowhere on Earth, or of no vegetation we know.
+
+    Args:
+        place: what is known of it; missing numbers are NaN or absent.
+        where: file or tower for the message.
+
+    Raises:
+        SiteError: naming what is wrong.
+    """
+    for name, (low, high) in LIMITS.items():
+        value = float(value_of(name, str(place.get(name, "nan")), where))
+        unknown = np.isnan(value) and name not in _NEEDED
+        if not (low <= value <= high or unknown):
+            raise SiteError(
+                f"{where}: {name}: expected {low:g} to {high:g}, found {value:g}; correct it"
+            )
+    igbp = str(place["igbp"])
+    if igbp not in LAND_COVER:
+        raise SiteError(
+            f"{where}: igbp: expected one of {', '.join(sorted(LAND_COVER))}, found {igbp!r}; "
+            "correct it (IGBP_veg_short in PLUMBER2 files) or leave the tower out"
+        )
 
 
 def read_places(folder: Path) -> dict[str, dict[str, float | str]]:
@@ -75,7 +114,7 @@ def read_table(path: Path) -> dict[str, dict[str, float | str]]:
     known = [n for n in frame.columns if n in set(COLUMNS.values()) and n != "site"]
     return {
         str(row["site"]).strip(): {
-            n: _value(n, str(row[n]).strip(), path) for n in known if _said(row[n])
+            n: value_of(n, str(row[n]).strip(), str(path)) for n in known if _said(row[n])
         }
         for _, row in frame.iterrows()
     }
@@ -89,7 +128,7 @@ def _badm(path: Path) -> Mapping[str, dict[str, float | str]]:
     for code, variable, value in frame[["SITE_ID", "VARIABLE", "DATAVALUE"]].to_numpy():
         if variable in _BADM and _said(value):
             name = _BADM[variable]
-            places.setdefault(str(code), {}).setdefault(name, _value(name, str(value), path))
+            places.setdefault(str(code), {}).setdefault(name, value_of(name, str(value), str(path)))
     return places
 
 
@@ -105,10 +144,15 @@ def _said(value: object) -> bool:
     return isinstance(value, str) and value.strip() not in ("", "-9999", "NA", "NaN")
 
 
-def _value(name: str, text: str, path: Path) -> float | str:
+def value_of(name: str, text: str, where: str) -> float | str:
+    """A number, or a text where `COLUMNS` wants one.
+
+    Raises:
+        SiteError: text for a number.
+    """
     if name in _TEXTS:
         return text
     try:
         return float(text)
     except ValueError as error:
-        raise SiteError(f"{path}: {name}: expected a number, found {text[:40]!r}") from error
+        raise SiteError(f"{where}: {name}: expected a number, found {text[:40]!r}") from error

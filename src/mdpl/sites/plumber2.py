@@ -15,6 +15,7 @@ import xarray as xr
 
 from mdpl.errors import SiteError
 from mdpl.sites.attributes import describe
+from mdpl.sites.places import check_place
 from mdpl.sites.qc import check_forcing, check_unit, stamp
 from mdpl.sites.site import FORCING, UNITS, Site, dataset_of
 from mdpl.sites.solar import detect_utc_offset
@@ -326,12 +327,7 @@ def _place(met: _File) -> dict[str, float | str]:
             raise SiteError(
                 f"{met.path.name}: expected a scalar variable {shown}; found none; add it"
             )
-    latitude, longitude = float(met.place["latitude"]), float(met.place["longitude"])
-    if not (abs(latitude) <= 90 and abs(longitude) <= 180):
-        raise SiteError(
-            f"{met.path.name}: expected latitude in [-90, 90] and longitude in [-180, 180], "
-            f"found {latitude:g} and {longitude:g}; correct them"
-        )
+    check_place(met.place, met.path.name)
     return dict(met.place)
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 import xarray as xr
@@ -89,6 +91,14 @@ class Site:
     def time(self) -> np.ndarray:
         """Start of each interval, local standard time, shape (time,), datetime64[ns]."""
         return self.forcing["time"].values
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Tells this tower's weather, and what is known of the place, from any other's."""
+        digest = hashlib.sha256(repr((self.code, sorted(self.attributes.items()))).encode())
+        for series in (self.time, *(self.forcing[name].values for name in FORCING)):
+            digest.update(series.tobytes())
+        return digest.hexdigest()
 
     @property
     def step_seconds(self) -> int:

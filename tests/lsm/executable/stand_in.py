@@ -29,6 +29,8 @@ def main() -> None:
     with open("met.csv") as met, open("out.csv", "w") as out:
         head = met.readline().strip().split(",")
         print("time,LE,H", file=out)
+        if mood == "longer":  # its state before the first step, too
+            print("2000-12-31T23:00,0,0", file=out)
         for n, line in enumerate(met):
             row = dict(zip(head, line.strip().split(","), strict=True))
             sun = float(row["SW"])

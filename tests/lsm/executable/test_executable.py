@@ -5,6 +5,7 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -123,6 +124,43 @@ def test_outputs_left_in_the_template_are_nobodys(described, site, tmp_path):
     assert "out.csv" in told
 
 
+def test_programs_are_linked_and_can_be_started_at_once(described, site, tmp_path):
+    """A copied program would at times be busy: another thread's child holds it open to write."""
+    described()
+    program = tmp_path / "template/model"
+    program.write_text(f"#!/bin/sh\nexec {sys.executable} stand_in.py\n")
+    program.chmod(0o755)
+    model = described(command=["model"])
+    with ThreadPoolExecutor(8) as pool:
+        runs = list(pool.map(lambda _: model.simulate(site, np.array([[0.5]])), range(24)))
+    assert not any(any(failures(run)) for run in runs)
+    (told,) = failures(
+        described(settings="share {{share}}\nmood crash\n", command=["model"]).simulate(site)
+    )
+    assert (Path(told.split("its folder: ")[1]) / "run/model").is_symlink()
+
+
+def test_a_program_gets_the_forcing_of_now(described, site, tmp_path):
+    """What was written for the same tower before, with other weather, is not taken."""
+    model = described()
+    model.simulate(site)
+    sun = site.forcing["SWdown"]
+    brighter = replace(site, forcing=site.forcing.assign(SWdown=2 * sun))
+    run = model.simulate(brighter, np.array([[0.5]]))
+    np.testing.assert_allclose(run["Qle"].values[0], sun, atol=1e-4)
+
+
+def test_more_steps_than_the_record_are_refused_unless_times_tell_them(described, site):
+    longer = {"settings": "share {{share}}\nmood longer\n"}
+    untimed = {k: v for k, v in ADAPTER["outputs"].items() if k != "time"}
+    (told,) = failures(described(**longer, outputs=untimed).simulate(site))
+    assert re.match(r"out.csv holds 73 steps after the 0 skipped, not 72; set outputs.skip", told)
+    skipped = described(**longer, outputs={**untimed, "skip": 1}).simulate(site, np.array([[0.5]]))
+    np.testing.assert_allclose(skipped["Qle"].values[0], 0.5 * site.forcing["SWdown"], atol=1e-4)
+    (told,) = failures(described(**longer).simulate(site))
+    assert told.startswith("out.csv: step 0 is of 2000-12-31T23:00:00")
+
+
 def test_writing_into_a_file_all_runs_share_is_a_failure(described, site, tmp_path):
     """Large files are linked; what a program writes into one, every other run would read."""
     described()
@@ -191,7 +229,7 @@ def test_a_missing_output_is_a_reason(described, site):
             "no forcing 'Sun'",
         ),
         ({"parameters": {"share": {"lower": 0, "upper": 1, "default": 3}}}, "defaults within"),
-        ({"parameters": {"share": {"lower": 1, "upper": 0, "default": 0.5}}}, "defaults within"),
+        ({"parameters": {"share": {"lower": 1, "upper": 0, "default": 0.5}}}, "lower < upper"),
         ({"parameters": {"other": {"lower": 0, "upper": 1, "default": 0.5}}}, "is put nowhere"),
         ({"shell": "rm -rf /"}, "shell: Extra inputs"),
         ({"timeout": -1}, "timeout: Input should be greater than 0"),

@@ -304,17 +304,13 @@ def read_adapter(path: Path) -> Adapter:
         raise ConfigError(
             f"{path}: this does not describe a land model:\n" + "\n".join(lines)
         ) from error
-    for name, entry in adapter.parameters.items():
-        usual = entry.default.values() if isinstance(entry.default, dict) else [entry.default]
-        if not all(entry.lower <= value <= entry.upper for value in usual):
-            raise ModelError(
-                f"{path}: parameter {name}: expected defaults within "
-                f"[{entry.lower:g}, {entry.upper:g}], found {', '.join(f'{v:g}' for v in usual)}"
-            )
     if not (path.parent / adapter.template).is_dir():
         raise ConfigError(
             f"{path}: template: no folder {path.parent / adapter.template}; it holds what every "
             "run of the program starts from"
         )
-    adapter.space()
+    try:
+        adapter.space().check_defaults()
+    except ModelError as error:
+        raise ModelError(f"{path}: {error}") from error
     return adapter

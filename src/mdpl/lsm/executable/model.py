@@ -36,14 +36,14 @@ _SMALL = 1 << 20  # bytes; what is not larger is copied for every run
 class ExecutableModel:
     """A program run in a folder of its own for every parameter set.
 
-    A run's folder is made of the template's files, of which large ones that no value is put into
-    are links, and of links to the tower's forcing. What an earlier run left in the template where
-    the program writes its outputs is not taken along. The folder is removed when the run has
-    succeeded and kept when it failed; the reason of the failure names it.
+    A run's folder is made of the template's files, of which programs and large ones that no value
+    is put into are links, and of links to the tower's forcing. What an earlier run left in the
+    template where the program writes its outputs is not taken along. The folder is removed when
+    the run has succeeded and kept when it failed; the reason of the failure names it.
 
     Attributes:
         template: folder every run starts from.
-        shared: its large files -> what they were, so that a program that writes into one is told.
+        shared: its files that are linked -> what they were, to tell a program that writes into one.
         work: where folders of runs are made.
         sources: files it is made of -> sha256.
         keep: keep the folders of all runs.
@@ -139,7 +139,8 @@ class ExecutableModel:
                     return f"left no {spinup.restart} in cycle {number + 1}{tail(place)}"
                 start = left[-1]
         place, time = folder / "run", clock(self.adapter, site)
-        found = read_outputs(self.adapter.outputs, place, time, site.step_seconds, names)
+        beyond = self.adapter.forcing.after
+        found = read_outputs(self.adapter.outputs, place, time, site.step_seconds, names, beyond)
         return f"{found}{tail(place)}" if isinstance(found, str) else found
 
     def _furnish(
@@ -171,9 +172,8 @@ class ExecutableModel:
 
     def _forcing(self, site: Site, length: int) -> Path:
         """Folder of a tower's forcing in the program's form, made once for all runs."""
-        told = "".join(sorted(site.sources.values())) + self.adapter.forcing.model_dump_json()
-        told += f"{site.code} {site.time[0]} {len(site.time)} {self.adapter.utc} {length}"
-        told += str(float(site.forcing["Tair"].sum()))
+        told = f"{site.fingerprint} {self.adapter.utc} {length}"
+        told += self.adapter.forcing.model_dump_json()
         digest = hashlib.sha256(told.encode()).hexdigest()[:12]
         folder = self._made_work() / f"forcing-{_safe(site.code)}-{digest}"
         with self._lock:
@@ -222,7 +222,7 @@ def open_adapter(path: Path, work: Path | None = None) -> ExecutableModel:
     }
     place = work or Path(tempfile.gettempdir()) / f"mdpl-{os.getuid()}" / _safe(adapter.name)
     put = {template / name for name in placing.touched(adapter)}
-    shared = {p: _mark(p) for p in own if p not in put and p.stat().st_size > _SMALL}
+    shared = {p: _mark(p) for p in own if p not in put and _is_shared(p)}
     return ExecutableModel(adapter, template, place, sources, shared)
 
 
@@ -253,7 +253,7 @@ def _files(template: Path, adapter: Adapter) -> list[Path]:
 
 
 def _copy_tree(template: Path, target: Path, adapter: Adapter) -> None:
-    """Its folders and files in another; large ones that nothing is put into as links."""
+    """Its folders and files in another; those that may be shared as links."""
     own = placing.touched(adapter)
     for path in template.rglob("*"):
         if path.is_dir():
@@ -261,10 +261,16 @@ def _copy_tree(template: Path, target: Path, adapter: Adapter) -> None:
     for path in _files(template, adapter):
         name = path.relative_to(template)
         (target / name).parent.mkdir(parents=True, exist_ok=True)
-        if str(name) in own or path.stat().st_size <= _SMALL:
+        if str(name) in own or not _is_shared(path):
             shutil.copy(path, target / name)
         else:
             os.symlink(path, target / name)
+
+
+def _is_shared(path: Path) -> bool:
+    """Large files, and programs: one that is being written cannot be started, and another
+    thread's child may hold it open for a moment longer than the copying takes."""
+    return path.stat().st_size > _SMALL or os.access(path, os.X_OK)
 
 
 def _mark(path: Path) -> Mark:

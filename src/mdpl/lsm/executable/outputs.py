@@ -18,13 +18,20 @@ MISSING = 1e19
 
 
 def read_outputs(
-    form: OutputForm, folder: Path, time: np.ndarray, step_seconds: int, names: Sequence[str]
+    form: OutputForm,
+    folder: Path,
+    time: np.ndarray,
+    step_seconds: int,
+    names: Sequence[str],
+    beyond: int = 0,
 ) -> dict[str, np.ndarray] | str:
     """Series by name, (time,), or why they cannot be had.
 
     Args:
         time: start of each interval as the program counts, datetime64[s].
         names: which outputs of the contract.
+        beyond: steps there may be after those of the record; more only where the file's own times
+            say which is which.
     """
     paths = sorted(folder.glob(form.file))
     if not paths:
@@ -37,10 +44,16 @@ def read_outputs(
         return f"{form.file} cannot be read: {error}"
     whole = {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
     stamps = whole.pop("", None)
+    found = len(next(iter(whole.values()))) - form.skip
+    if found < len(time) or (stamps is None and found > len(time) + beyond):
+        advice = (
+            "" if found < len(time) else "; set outputs.skip, or outputs.time to have it checked"
+        )
+        return (
+            f"{form.file} holds {max(found, 0)} steps after the {form.skip} skipped, not "
+            f"{len(time)}{advice}"
+        )
     whole = {key: values[form.skip : form.skip + len(time)] for key, values in whole.items()}
-    found = len(next(iter(whole.values())))
-    if found != len(time):
-        return f"{form.file} holds {found} steps after the {form.skip} skipped, not {len(time)}"
     if stamps is not None:
         shift = np.timedelta64(step_seconds if form.stamp == "end" else 0, "s")
         off = stamps[form.skip : form.skip + len(time)] != time + shift

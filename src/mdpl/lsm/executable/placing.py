@@ -103,7 +103,13 @@ def _into_namelist(
         if place.index is None:
             array = [value] * len(array)
         else:
-            first = int((lists[group].start_index.get(key) or [1])[0] or 1)
+            begins = lists[group].start_index.get(key, [1])
+            if len(begins) > 1 or any(isinstance(x, list) for x in array):
+                raise ModelError(
+                    f"{path.name}: &{group} {key}: has several dimensions; values are put into "
+                    "arrays of one"
+                )
+            first = 1 if begins[0] is None else int(begins[0])
             index = int(_resolve(place.index, values))
             if not first <= index < first + len(array):
                 raise ModelError(
@@ -123,14 +129,14 @@ def _check_namelist(path: Path, patch: Mapping[str, Mapping[str, Any]]) -> None:
     import f90nml
 
     name = path.name.removesuffix(".new")
+    try:
+        lists = f90nml.read(path)
+    except Exception:  # f90nml raises what it comes across in a broken file
+        lists = {}
     for group, keys in patch.items():
         for key, value in keys.items():
-            try:
-                found = f90nml.read(path)[group][key]
-                same = _same(found, value)
-            except Exception:  # f90nml raises what it comes across in a broken file
-                found, same = "something unreadable", False
-            if not same:
+            found = lists.get(group, {}).get(key, "something unreadable")
+            if not _same(found, value):
                 raise ModelError(
                     f"{name}: &{group} {key}: expected {value} once put, found {found}; write it "
                     "in the template once, on a line of its own, every element by itself: "

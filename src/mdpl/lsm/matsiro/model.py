@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -23,7 +22,7 @@ from mdpl.lsm.matsiro.place import Place, SupplyOptions, build, place
 from mdpl.lsm.matsiro.state import State
 from mdpl.lsm.matsiro.together import Together, first_year
 from mdpl.lsm.model import ParameterSpace
-from mdpl.sites.site import FORCING, Site
+from mdpl.sites.site import Site
 
 WATER_TOLERANCE = 1.0
 """kg m-2 that soil water down to 2 m and snow may change from one spin-up cycle to the next."""
@@ -140,7 +139,7 @@ class Matsiro:
         """The tower's equilibrium with its default parameters, and how it was reached."""
         self.prepare([site])
         mixture = self.mixtures.get(site.code)
-        return self._equilibria[_key(site if mixture is None else mixture.sites(site)[0])]
+        return self._equilibria[(site if mixture is None else mixture.sites(site)[0]).fingerprint]
 
     def simulate_each(
         self,
@@ -197,7 +196,7 @@ class Matsiro:
         for site in sites:
             mixture = self.mixtures.get(site.code)
             kinds += [site] if mixture is None else mixture.sites(site)
-        todo = [s for s in kinds if _key(s) not in self._equilibria]
+        todo = [s for s in kinds if s.fingerprint not in self._equilibria]
         for found in engine.in_threads(self._equilibrate, engine.blocks(todo)):
             self._equilibria.update(found)
 
@@ -243,7 +242,7 @@ class Matsiro:
         return adjoint.vjp(
             values,
             where,
-            self._equilibria[_key(site)].state,
+            self._equilibria[site.fingerprint].state,
             [first_year(record, site)] * self.member_cycles,
             record,
             site.step_seconds,
@@ -277,7 +276,7 @@ class Matsiro:
         record = prepare(site, float(where.reference_height))
         dt = np.full(len(values), site.step_seconds)
         state = jax.tree.map(
-            lambda a: jnp.repeat(a, len(values), axis=-1), self._equilibria[_key(site)].state
+            lambda a: jnp.repeat(a, len(values), axis=-1), self._equilibria[site.fingerprint].state
         )
         year = first_year(record, site)
         for _ in range(self.member_cycles):
@@ -288,7 +287,7 @@ class Matsiro:
         self, sites: Sequence[Site], values: np.ndarray, names: tuple[str, ...]
     ) -> list[xr.Dataset]:
         together = Together(sites, values, [self._place(s) for s in sites])
-        states = [self._equilibria[_key(s)].state for s in sites]
+        states = [self._equilibria[s.fingerprint].state for s in sites]
         state = jax.tree.map(lambda *a: jnp.concatenate(a, axis=-1), *states)
         for _ in range(self.member_cycles):
             state, _ = engine.run(
@@ -325,13 +324,13 @@ class Matsiro:
                     settled[i] = now
             if all(found.settled for found in settled.values()):
                 break
-        return {_key(site): settled[i] for i, site in enumerate(sites)}
+        return {site.fingerprint: settled[i] for i, site in enumerate(sites)}
 
     def _place(self, site: Site) -> Place:
         return place(site.attributes, self.supply.get(tower_of(site.code)))
 
     def _dataset(self, data: Mapping[str, np.ndarray], site: Site) -> xr.Dataset:
-        found = self._equilibria.get(_key(site))
+        found = self._equilibria.get(site.fingerprint)
         about: dict[str, object] = {"model": self.name, "Conventions": "ALMA"}
         if found is not None:
             about["spinup_cycles"] = found.cycles
@@ -361,11 +360,3 @@ def _changes(before: State, after: State) -> tuple[np.ndarray, np.ndarray]:
     gain = gain + np.asarray(after.snow.amount - before.snow.amount)
     heat = np.abs(np.asarray(after.soil_temperature - before.soil_temperature)).max(0)
     return np.abs(gain), heat
-
-
-def _key(site: Site) -> str:
-    """Tells all that an equilibrium depends on, beside the options of the model."""
-    digest = hashlib.sha256(repr((site.code, sorted(site.attributes.items()))).encode())
-    for series in (site.time, *(site.forcing[name].values for name in FORCING)):
-        digest.update(series.tobytes())
-    return digest.hexdigest()
