@@ -61,6 +61,23 @@ CASES = [
     ("ensemble", {"unseen": 0.25}, 1, "ensemble.unseen"),
 ]
 
+LOOSE = [
+    ("ensemble", {"most_failures": 0.7}, set(STAGES[1:5])),
+    ("ensemble", {"failures": "abort"}, set(STAGES[1:5])),
+    ("refine", {"rounds": 3}, set(STAGES[:3])),
+    ("refine", {"tolerance": 0.2}, set(STAGES[:3])),
+]
+
+
+@pytest.mark.parametrize("section, values, still", LOOSE)
+def test_what_a_failed_run_is_told_to_change_costs_no_run(
+    folder, small_config, section, values, still
+):
+    take_up(folder, open_job(changed(small_config, section, **values)), Said())
+    assert done(folder) == still
+    assert (folder / "rounds/1/ensemble.zarr").exists() and (folder / "rounds/1/surrogate").exists()
+    assert (EnsembleStore(folder / "ensemble.zarr").site("VT-01").status == DONE).all()
+
 
 @pytest.mark.parametrize("section, values, kept, why", CASES)
 def test_what_depends_on_a_change_is_removed_and_said(

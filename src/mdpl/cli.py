@@ -127,7 +127,10 @@ def run(
     out: Annotated[Path, typer.Option("--out", metavar="RUN", help="run folder")],
     redo: Annotated[
         bool,
-        typer.Option("--redo", help="throw away land-model runs that depend on what changed"),
+        typer.Option(
+            "--redo",
+            help="throw away runs of the ensemble, and experiments, that depend on what changed",
+        ),
     ] = False,
 ) -> None:
     """Do everything: ensemble, surrogate, generator, land model again, scores, report.

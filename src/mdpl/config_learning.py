@@ -64,6 +64,7 @@ class SurrogateConfig(_Learning):
         4e-2, description="highest learning rate of the matrices (Muon, cosine schedule)"
     )
     checkpoint_every: int = Field(100, ge=1, description="steps between checkpoints")
+    patience: None = Field(None, description="null: nothing judges a surrogate while it learns")
 
 
 class DayBlockConfig(SurrogateConfig):

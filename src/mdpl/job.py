@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -308,7 +309,12 @@ def drivers(site: Site) -> xr.Dataset:
 
 def made_from(path: Path, parameters: pd.Series) -> bool:
     """Whether a run is there and was made with these parameters."""
-    return path.exists() and load_dataset(path).attrs.get("parameters") == parameters.to_json()
+    return path.exists() and load_dataset(path).attrs.get("parameters") == exactly(parameters)
+
+
+def exactly(parameters: pd.Series) -> str:
+    """Parameters by name as JSON that holds all their digits."""
+    return json.dumps({str(name): float(value) for name, value in parameters.items()})
 
 
 def read_parameters(path: Path) -> pd.DataFrame:
@@ -363,7 +369,7 @@ def simulate_learnt(
         for site, simulated in zip(todo, simulate_each(job.model, todo, values), strict=True):
             _check_learnt(simulated, site, learnt[site.code])
             told = simulated.assign_attrs(
-                parameters=learnt[site.code].to_json(),
+                parameters=exactly(learnt[site.code]),
                 flux_choice=job.config.sites.flux,
                 learnt_from=", ".join(job.config.tasks),
             )

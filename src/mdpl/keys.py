@@ -25,6 +25,9 @@ UNUSED = ("prior_widths",)
 """Settings of the generator that change nothing while empty: runs made before they were there
 stand."""
 
+ENDS = ("rounds", "tolerance")
+"""Settings that say when rounds end: the rounds themselves stand whatever they are."""
+
 PLACES = ("file", "adapter", "folder", "work")
 """Settings of the land model that say where it lies; what lies there is known by its content."""
 
@@ -36,10 +39,12 @@ class Keys:
     Attributes:
         towers: tower -> key of its land-model runs.
         stages: stage -> key.
+        ends: when rounds end, which is no part of what a round is.
     """
 
     towers: Mapping[str, str]
     stages: Mapping[str, str]
+    ends: str
 
 
 def keys_of(job: Job) -> Keys:
@@ -54,7 +59,8 @@ def keys_of(job: Job) -> Keys:
     training = [site.code for site in job.training]
     fluxes = {site.code: _series(site.fluxes) for site in job.sites}
     sizes = {k: config["ensemble"][k] for k in ("seed", "unseen")}
-    stages = {"ensemble": _hash("ensemble", towers, training)}
+    judged = {k: config["ensemble"][k] for k in ("failures", "most_failures")}
+    stages = {"ensemble": _hash("ensemble", towers, training, judged)}
     stages["surrogate"] = _hash(
         "surrogate", {c: towers[c] for c in training}, sizes, config["tasks"], config["surrogate"]
     )
@@ -64,10 +70,12 @@ def keys_of(job: Job) -> Keys:
     stages["calibrate"] = _hash(
         stages["surrogate"], towers, training, fluxes, daily, choice, learnt
     )
-    stages["refine"] = _hash(stages["calibrate"], config["refine"])
-    stages["evaluate"] = _hash(stages["refine"], config["evaluation"])
+    ends = _hash({k: config["refine"][k] for k in ENDS})
+    each = {k: v for k, v in config["refine"].items() if k not in ENDS}
+    stages["refine"] = _hash(stages["calibrate"], each)
+    stages["evaluate"] = _hash(stages["refine"], ends, config["evaluation"])
     stages["report"] = _hash(stages["evaluate"], config)
-    return Keys(towers, stages)
+    return Keys(towers, stages, ends)
 
 
 def _runs_of(job: Job, config: Mapping[str, Any], site: Site) -> str:
@@ -79,7 +87,8 @@ def _runs_of(job: Job, config: Mapping[str, Any], site: Site) -> str:
     }
     made_of = dict(sorted(sources_of(job.model).items()))
     space = [(p.name, p.lower, p.upper, p.scale) for p in job.space]
-    design = {k: v for k, v in config["ensemble"].items() if k != "unseen"}
+    design = {k: config["ensemble"][k] for k in ("members", "design", "seed", "absurd")}
+    design["resample"] = config["ensemble"]["failures"] == "resample"
     known = {k: _rounded(v) for k, v in sorted(site.attributes.items())}
     outputs, forcing = sorted(job.outputs), _series(site.forcing)
     return _hash(site.code, model, made_of, space, design, outputs, known, forcing)

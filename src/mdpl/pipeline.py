@@ -53,7 +53,7 @@ def run(
 
     Args:
         report: False leaves the page for later (`run_stage`).
-        redo: land-model runs and experiments may be thrown away where they depend on a change.
+        redo: runs of the ensemble and experiments may be thrown away where they depend on a change.
 
     Returns:
         path of the report.

@@ -70,7 +70,10 @@ def take_up(path: Path, job: Job, progress: Progress, *, redo: bool = False) -> 
         create(path, job.config)
     folder.note_manifest(job.sites)
     fresh = {stage: {"key": wanted.stages[stage], "done": False} for stage in gone}
-    _write(folder, {"towers": {**trusted, **wanted.towers}, **kept, **fresh})
+    stages = {**kept, **fresh}
+    if stages["refine"].setdefault("ends", wanted.ends) != wanted.ends:
+        stages["refine"] |= {"ends": wanted.ends, "done": False}
+    _write(folder, {"towers": {**trusted, **wanted.towers}, **stages})
     _mend(folder, job, progress)
     return folder
 
@@ -169,6 +172,7 @@ def _runs(folder: RunFolder, codes: Sequence[str]) -> Iterator[Path]:
 
 def _removed(folder: RunFolder, stale: Sequence[str], gone: Sequence[str]) -> Iterator[Path]:
     yield from _runs(folder, stale)
+    yield from (folder / f"ensemble.failures/{code}" for code in stale)
     yield from _made(folder, [stage for stage in gone if stage != "ensemble"])
     if "evaluate" in gone:
         yield from (folder / name for name in FROM_RUN)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +24,7 @@ from mdpl.ensemble.run import Plan, run_ensemble
 from mdpl.ensemble.store import DONE, EnsembleStore, SiteEnsemble
 from mdpl.errors import RunError
 from mdpl.evaluation import scores as scoring
-from mdpl.files import load_dataset, read_table
+from mdpl.files import load_dataset, read_table, remove
 from mdpl.generator.known import describe
 from mdpl.generator.train import DailyTargets, TowerObservations
 from mdpl.job import Job, by_tower, read_parameters, score, tensors
@@ -192,7 +193,15 @@ def refine(job: Job, folder: RunFolder, progress: Progress, counts: dict[str, in
         found = learn(job, folder, number, surrogate, progress)
         counts["models_trained"] += 0 if known else 1 + found.models_trained
         learnt = number
+    _forget_after(folder, learnt)
     settle(folder, learnt)
+
+
+def _forget_after(folder: RunFolder, number: int) -> None:
+    """What later rounds had learnt when more of them were asked for; their runs stay."""
+    later = [p for p in folder.path.glob("rounds/[1-9]*") if int(p.name) > number]
+    for here, name in product(later, ("parameters.csv", "promised.csv", "generator", "surrogate")):
+        remove(here / name)
 
 
 def settled(folder: RunFolder) -> int:

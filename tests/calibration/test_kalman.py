@@ -1,5 +1,7 @@
 """ES-MDA against Bayes' theorem, its prior against the distribution it is drawn from."""
 
+from typing import get_args
+
 import numpy as np
 import pytest
 import toy_linear as toy
@@ -7,6 +9,7 @@ from scipy import stats
 
 from mdpl.calibration import kalman
 from mdpl.calibration.objective import Ledger
+from mdpl.config import Config
 from mdpl.errors import ModelError
 from mdpl.sites.virtual import TOWER_NOISE
 
@@ -105,6 +108,36 @@ def test_interval_adds_the_spread_of_members_and_both_errors():
     np.testing.assert_allclose(low, -expected, rtol=0.03)
 
 
+def test_where_the_model_fails_there_is_no_posterior():
+    """It fails where the prior has its mean; the truth lies in what is left."""
+    target = toy.objective(noise=3.0)
+    seen = kalman.days(
+        target.tasks, target.observed, toy.TIME, np.full(target.observed.shape, np.nan)
+    )
+
+    def ask(unit):
+        series = toy.fluxes(unit)
+        series[unit[:, 0] > 0.5] = np.nan
+        return {"objective": target(unit, series), "calibration": seen.means(series)}
+
+    found = kalman.es_mda(Ledger(ask, target, 501), seen, seed=3)
+    assert (found.members[:, 0] <= 0.5).all() and (found.prior[:, 0] <= 0.5).all()
+    assert np.isfinite(found.calibration.objective)
+    assert all(np.isfinite(left) for left in found.structural.values())
+
+    def fails(unit):
+        series = np.full_like(toy.fluxes(unit), np.nan)
+        return {"objective": target(unit, series), "calibration": seen.means(series)}
+
+    with pytest.raises(ModelError, match=r"failed at 100 of 100"):
+        kalman.es_mda(Ledger(fails, target, 501), seen, seed=0)
+
+
+def test_every_task_a_run_may_have_has_an_error():
+    (tasks,) = get_args(Config.model_fields["tasks"].annotation)[:1]
+    assert set(get_args(tasks)) <= set(kalman.NOISE)
+
+
 def test_failed_members_do_not_stop_the_rest_but_too_many_do():
     target = toy.objective(noise=3.0)
     seen = kalman.days(
@@ -118,7 +151,10 @@ def test_failed_members_do_not_stop_the_rest_but_too_many_do():
 
     ledger = Ledger(ask, target, 501)
     found = kalman.es_mda(ledger, seen, seed=0)
-    assert ledger.failed == 5 * 20
+    # 20 of 100 are left out at once, 16 of the 80 others fail each time.
+    assert ledger.failed == 20 + 4 * 16
+    assert found.prior.shape == (80, 3) and found.members.shape == (64, 3)
+    assert np.isfinite(found.answers["calibration"]).all()
     np.testing.assert_allclose(found.members.mean(axis=0), toy.TRUTH, atol=0.1)
     with pytest.raises(ModelError, match="failed at 60 of 100"):
         kalman.es_mda(Ledger(lambda u: ask(u, 0.6), target, 501), seen, seed=0)

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,7 +18,7 @@ import xarray as xr
 
 import toy_line
 from mdpl.config import ClusterConfig
-from mdpl.ensemble.run import Failures, Plan, run_ensemble
+from mdpl.ensemble.run import Failures, Plan, run_batch, run_ensemble
 from mdpl.ensemble.store import DONE, EnsembleStore
 from mdpl.ensemble.workers import open_workers
 from mdpl.errors import ConfigError, ModelError, RunError
@@ -206,6 +206,28 @@ def test_failed_members_are_run_elsewhere_and_a_repeated_run_knows_it(tmp_path):
         500 * SPACE.from_unit(one.unit[one.usable])[:, 0],
         rtol=1e-6,
     )
+
+
+def test_a_resampled_ensemble_cut_and_given_again_is_the_one_that_was_not(tmp_path, monkeypatch):
+    plan = planned(policy="resample")
+    _, (whole, _) = runs(tmp_path / "a.zarr", BRITTLE, None, plan)
+    for cut in (5, 9, 12, 13):
+        calls = iter(range(1000))
+
+        def falter(*args, calls=calls, cut=cut):
+            if next(calls) == cut:
+                raise KeyboardInterrupt
+            return run_batch(*args)
+
+        with monkeypatch.context() as patch, suppress(KeyboardInterrupt):
+            patch.setattr("mdpl.ensemble.run.run_batch", falter)
+            runs(tmp_path / "b.zarr", BRITTLE, ClusterConfig(workers=1), plan)
+    _, (again, _) = runs(tmp_path / "b.zarr", BRITTLE, None, plan)
+    np.testing.assert_array_equal(again.unit, whole.unit)
+    np.testing.assert_array_equal(again.status, whole.status)
+    made, (third, _) = runs(tmp_path / "b.zarr", BRITTLE, None, plan)
+    assert made == 0 and (third.unit == whole.unit).all()
+    assert len(np.unique(whole.unit, axis=0)) == 24
 
 
 def test_nothing_stands_in_for_a_point_that_was_given(tmp_path):

@@ -41,9 +41,9 @@ from mdpl.calibration.optional import library
 from mdpl.errors import ConfigError, ModelError
 from mdpl.sites.virtual import TOWER_NOISE, FluxNoise
 
-NOISE = {**TOWER_NOISE, "GPP": FluxNoise(1.0, 0.2)}
-"""Random error where a tower gives none; that of GPP is of the size of the same paper's for the
-net flux in daytime, umol m-2 s-1."""
+NOISE = {**TOWER_NOISE, **dict.fromkeys(("GPP", "NEE"), FluxNoise(1.0, 0.2))}
+"""Random error where a tower gives none; that of NEE, and of GPP for want of its own, is of the
+size of the same paper's for the net flux in daytime, umol m-2 s-1."""
 
 MOST_CORRELATED = 0.9
 """Lag-1 correlation of the residuals that is believed at most."""
@@ -151,7 +151,9 @@ def es_mda(
     """Move an ensemble from the prior to the posterior.
 
     The budget is shared out: every member is run in each iteration and once more at the end, with
-    the members' mean.
+    the members' mean. Members at which the land model fails are left out, at the beginning and at
+    the end; in between they follow the mean of the others. Where it fails at the members' mean,
+    the best of them stands for it.
 
     Args:
         ledger: its answers hold ``calibration``: the `Days.means` of ``observations``, (member, n).
@@ -178,6 +180,8 @@ def es_mda(
     normal = rng.standard_normal((members, len(objective.space)))
     prior = Prior(objective.default, objective.prior_widths)
     first = ledger(prior.unit(normal))
+    ran = _ran(first, objective.code)
+    normal, first = normal[ran], {name: first[name][ran] for name in ("objective", "calibration")}
     error = observations.random
     if structural:
         _, error = _structural(first, observations, len(objective.tasks))
@@ -189,18 +193,22 @@ def es_mda(
 
     moved = smooth(forward, normal, observations.observed, error, iterations, seed)
     posterior = prior.unit(moved)
-    mean = posterior.mean(axis=0)
-    last = ledger(np.vstack([mean, posterior]))
-    at_mean = float(last["objective"][0])
+    last = ledger(posterior)
+    ran = _ran(last, objective.code)
+    last = {name: array[ran] for name, array in last.items() if name not in ("seconds", "unit")}
+    posterior = posterior[ran]
+    best = int(np.argmin(last["objective"]))
+    mean, at = posterior.mean(axis=0), ledger(posterior.mean(axis=0)[None])
+    if not np.isfinite(at["calibration"]).all():
+        mean, at = posterior[best], {name: array[best : best + 1] for name, array in last.items()}
     left_over = np.zeros(len(objective.tasks))
     if structural:
-        at = {name: last[name][:1] for name in ("objective", "calibration")}
         left_over, _ = _structural(at, observations, len(objective.tasks))
-    found = ledger.calibration("es-mda", mean, at_mean)
+    found = ledger.calibration("es-mda", mean, float(at["objective"][0]))
     return Posterior(
         replace(found, members={objective.code: posterior}),
         prior.unit(normal),
-        {name: array[1:] for name, array in last.items() if name != "seconds"},
+        last,
         dict(zip(objective.tasks, left_over.tolist(), strict=True)),
     )
 
@@ -294,13 +302,22 @@ def _structural(answers: Answers, observations: Days, tasks: int) -> tuple[np.nd
     return found, np.sqrt(variance)
 
 
-def _without_failures(answers: Answers, code: str) -> np.ndarray:
-    """Predictions of all members; a failed one is given the mean of the others."""
-    predicted = answers["calibration"]
-    bad = np.atleast_1d(~np.isfinite(predicted).all(axis=1))
-    if bad.mean() > 0.5:
+def _ran(answers: Answers, code: str) -> np.ndarray:
+    """At which members the land model did not fail, bool, (member,).
+
+    Raises:
+        ModelError: at less than half of them.
+    """
+    ran = np.atleast_1d(np.isfinite(answers["calibration"]).all(axis=1))
+    if ran.mean() < 0.5:
         raise ModelError(
-            f"site {code}: the land model failed at {bad.sum()} of {len(bad)} parameter sets; "
+            f"site {code}: the land model failed at {(~ran).sum()} of {len(ran)} parameter sets; "
             "narrow their bounds under model.ranges"
         )
-    return np.where(bad[:, None], predicted[~bad].mean(axis=0), predicted)
+    return ran
+
+
+def _without_failures(answers: Answers, code: str) -> np.ndarray:
+    """Predictions of all members; a failed one is given the mean of the others."""
+    predicted, ran = answers["calibration"], _ran(answers, code)
+    return np.where(ran[:, None], predicted, predicted[ran].mean(axis=0))

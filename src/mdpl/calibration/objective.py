@@ -244,8 +244,17 @@ class Ledger:
     def calibration(
         self, method: str, unit: np.ndarray | None = None, objective: float | None = None
     ) -> Calibration:
-        """What was found: the best point asked for, unless another and its objective are given."""
+        """What was found: the best point asked for, unless another and its objective are given.
+
+        Raises:
+            ModelError: the land model failed wherever it was asked.
+        """
         own = self.objective
+        if not np.isfinite(self.best):
+            raise ModelError(
+                f"site {own.code}: the land model failed wherever it was asked; narrow the bounds "
+                "under model.ranges"
+            )
         return Calibration(
             method,
             own.space,

@@ -111,7 +111,7 @@ def run_ensemble(
             site.code, plan.space.names, unit, len(site.time), plan.outputs, plan.batch
         )
     ran, place_of = 0, {site.code: site for site in sites}
-    for attempt in range(RESAMPLINGS + 1):
+    while True:
         todo = [batch for site in sites for batch in _pending(model, site, plan, store)]
         total = sum(len(batch.members) for batch in todo)
         if total:
@@ -124,8 +124,7 @@ def run_ensemble(
         ran += total
         if plan.first is not None:
             return ran
-        again = plan.resamples and attempt < RESAMPLINGS
-        if not (again and [s for s in sites if _resample(s, plan, store, attempt)]):
+        if not (plan.resamples and [s for s in sites if _resample(s, plan, store)]):
             break
     for site in sites:
         _judge(model, site, plan, store)
@@ -250,16 +249,28 @@ def _run_batches(
     return found, time.perf_counter() - begin
 
 
-def _resample(site: Site, plan: Plan, store: EnsembleStore, attempt: int) -> bool:
-    """Give failed members other points; whether there were any."""
+def _resample(site: Site, plan: Plan, store: EnsembleStore) -> bool:
+    """Give failed members other points, each at most `RESAMPLINGS`; whether any got one.
+
+    The points in turn are a member's own, so that a run cut short and one given again come to the
+    ensemble of one that was not.
+    """
     made = store.site(site.code)
     failed = np.flatnonzero(made.status == FAILED)
-    if not failed.size or failed.size == len(made.status):
+    if failed.size == len(made.status):
         return False
-    rng = np.random.default_rng([design.site_seed(plan.seed, site.code), attempt])
-    points = np.clip(rng.random((len(failed), len(plan.space))), 1e-6, 1 - 1e-6)
-    store.replace(site.code, failed, points)
-    return True
+    members, points = [], []
+    for member in failed:
+        rng = np.random.default_rng([design.site_seed(plan.seed, site.code), int(member)])
+        others = np.clip(rng.random((RESAMPLINGS, len(plan.space))), 1e-6, 1 - 1e-6)
+        had = np.flatnonzero((np.abs(others - made.unit[member]) < 1e-12).all(axis=1))
+        following = int(had[0]) + 1 if had.size else 0
+        if following < RESAMPLINGS:
+            members.append(int(member))
+            points.append(others[following])
+    if members:
+        store.replace(site.code, np.array(members), np.array(points))
+    return bool(members)
 
 
 def _judge(model: LandModel, site: Site, plan: Plan, store: EnsembleStore) -> None:

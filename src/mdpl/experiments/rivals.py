@@ -20,7 +20,7 @@ from mdpl.calibration.objective import Answers, Ledger, Objective, simulated
 from mdpl.errors import ConfigError, RunError
 from mdpl.evaluation import scores as scoring
 from mdpl.files import load_dataset, read_table, save_dataset
-from mdpl.job import Job, made_from, open_job, score
+from mdpl.job import Job, exactly, made_from, open_job, score
 from mdpl.lsm.model import DifferentiableModel, LandModel
 from mdpl.lsm.offers import name_of, simulate_each
 from mdpl.memory import give_back
@@ -199,7 +199,7 @@ def _simulate(job: Job, site: Site, found: Calibration, path: Path) -> xr.Datase
             job.space.names, found.values(site.code), site.attributes
         )
         run = next(simulate_each(job.model, [site], [values], job.outputs))
-        save_dataset(run.assign_attrs(parameters=learnt.to_json()), path)
+        save_dataset(run.assign_attrs(parameters=exactly(learnt)), path)
     return load_dataset(path)
 
 

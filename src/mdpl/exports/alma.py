@@ -17,9 +17,10 @@ import xarray as xr
 from mdpl import __version__
 from mdpl.errors import RunError
 from mdpl.exports.opened import Opened, open_finished
+from mdpl.files import writing
+from mdpl.job import exactly
 from mdpl.lsm.offers import name_of
 from mdpl.progress import Progress
-from mdpl.runs import writing
 from mdpl.sites.plumber2 import MISSING
 from mdpl.sites.qc import stamp
 from mdpl.sites.site import Site
@@ -76,7 +77,7 @@ def _write(run: Opened, site: Site, model: Model, out: Path) -> Path:
                     "source": f"MdPL {__version__}",
                     "site_code": site.code,
                     "model": name_of(run.job.model),
-                    "parameters": values.to_json(),
+                    "parameters": exactly(values),
                     "parameters_learnt_from": f"{', '.join(run.job.config.tasks)}, "
                     f"{run.job.config.sites.flux} fluxes"
                     if model == "mdpl"

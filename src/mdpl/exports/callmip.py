@@ -24,6 +24,7 @@ from mdpl.exports.variables import SCENARIOS, TARGETS, VARIABLES, daily
 from mdpl.files import read_table
 from mdpl.generator.known import describe
 from mdpl.generator.network import load_generator
+from mdpl.job import exactly
 from mdpl.lsm.offers import name_of
 from mdpl.progress import Progress
 from mdpl.sites.daily import find_daily, read_daily
@@ -125,7 +126,7 @@ def _contents(
             "flux_choice": run.job.config.sites.flux,
             "missing_days": _missing(days, series),
             "uncertainty": how if stage == "Posterior" else "none: a prior",
-            "parameters": pd.Series(values, index=run.job.model.parameters.names).to_json(),
+            "parameters": exactly(pd.Series(values, index=run.job.model.parameters.names)),
         }
         made.append(
             Content(

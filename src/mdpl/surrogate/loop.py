@@ -98,6 +98,11 @@ class _Tables:
     def balance(self) -> pd.DataFrame:
         return pd.DataFrame(self.measured, columns=["step", "what", "value"])
 
+    def cut(self, step: int) -> None:
+        """Forget what is of a step that was not finished."""
+        self.rows = self.rows[:step]
+        self.measured = [row for row in self.measured if row[0] < step]
+
     def recall(self, rows: np.ndarray, measured: Sequence[Sequence[Any]]) -> None:
         self.rows = [(int(row[0]), *map(float, row[1:])) for row in rows]
         self.measured = [(int(s), str(w), float(v)) for s, w, v in measured]
@@ -158,7 +163,8 @@ def descend(
     with progress.task(description, settings.steps) as bar:
         bar.advance(state.step)
         try:
-            while state.step < settings.steps and not _exhausted(state, settings, judge_every):
+            patience = None if judge is None else settings.patience
+            while state.step < settings.steps and not _exhausted(state, patience, judge_every):
                 step, (parts, names) = state.step, draw(state.step)
                 slope, loss, losses = gradient(state.trained, parts, state.task_weights)
                 trained, optimised = advance(slope, state.optimiser, state.trained)
@@ -167,12 +173,14 @@ def descend(
                 now = state
                 if balanced.every and step % balanced.every == 0:
                     now = _compared(state, gradient, parts, by_task, balanced, tasks, tables)
-                state = replace(now, step=step + 1, trained=trained, optimiser=optimised)
+                now = replace(now, step=step + 1, trained=trained, optimiser=optimised)
+                last = now.step == settings.steps
+                if judge is not None and (last or now.step % judge_every == 0):
+                    now = _judged(now, judge)
                 seconds = time.perf_counter() - began
                 tables.rows.append((step, float(rate(step)), seconds, loss, *by_task))
-                last = state.step == settings.steps
-                if judge is not None and (last or state.step % judge_every == 0):
-                    state = _judged(state, judge)
+                # What is interrupted before this line is done again, whole.
+                state = now
                 if last or state.step % settings.checkpoint_every == 0:
                     _keep(folder, state, tables, fingerprint)
                 bar.advance(1)
@@ -203,11 +211,9 @@ def _start(
     )
 
 
-def _exhausted(state: _State, settings: LoopSettings, judge_every: int) -> bool:
+def _exhausted(state: _State, patience: int | None, judge_every: int) -> bool:
     """No better weights for as many judgements as patience lasts."""
-    if settings.patience is None:
-        return False
-    return state.step - state.best_step >= settings.patience * judge_every
+    return patience is not None and state.step - state.best_step >= patience * judge_every
 
 
 def _compared(
@@ -311,6 +317,7 @@ def _check_finite(
 def _keep(folder: Path | None, state: _State, tables: _Tables, fingerprint: str) -> None:
     if folder is None:
         return
+    tables.cut(state.step)
     # For eyes; a training goes on from what the checkpoint holds.
     for name, table in (("history", tables.history()), ("balance", tables.balance())):
         write_atomic(folder / f"{name}.csv", table.to_csv(index=False))
