@@ -2,6 +2,7 @@
 
 import shutil
 
+import netCDF4
 import numpy as np
 import pandas as pd
 import pytest
@@ -13,6 +14,7 @@ from mdpl.check import examine
 from mdpl.config_model import MatsiroConfig
 from mdpl.ensemble.store import DONE, EnsembleStore
 from mdpl.errors import ConfigError, RunError, SiteError
+from mdpl.evaluation.periods import split
 from mdpl.experiments import rivals, virtual_study
 from mdpl.job import open_job
 from mdpl.progress import SilentProgress
@@ -56,7 +58,9 @@ def test_a_run_leaves_what_was_promised(whole, config):
     page = (whole / "report.html").read_text(encoding="utf-8")
     assert all(code in page for code in STUDY.codes)
     assert "VT-02" in STUDY.held_out
-    assert not (whole / "promised.csv").read_text().startswith("VT")
+    promised = pd.read_csv(whole / "promised.csv")
+    assert list(promised) == ["site", "flux", "period", "rmse"]
+    assert set(promised["site"]) == set(STUDY.codes)
     findings = examine(config)
     timings = pd.read_json(whole / "timings.json").T
     assert findings.lsm_runs == timings["lsm_runs"].sum() == 2 * 8 + 3 + 2 * 4 + 3
@@ -85,7 +89,8 @@ def test_a_kept_promise_takes_one_run_a_tower(
 ):
     monkeypatch.setattr("mdpl.rounds.by_hand", lambda model: asked_at_once)
     folder = shutil.copytree(small_whole, tmp_path / "run")
-    easy = small_config.refine.model_copy(update={"tolerance": 1e3})
+    # Other steps, so that the round that is there is none of this run's.
+    easy = small_config.refine.model_copy(update={"tolerance": 1e3, "steps": 3})
     pipeline.run(
         small_config.model_copy(update={"refine": easy}), folder, SilentProgress(), report=False
     )
@@ -150,6 +155,28 @@ def test_what_cannot_be_learnt_from_is_refused_before_any_work(config):
         open_job(greedy)
 
 
+def test_a_tower_measured_in_its_validation_period_alone_is_refused(tmp_path):
+    make_towers(tmp_path / "towers")
+    config = config_of(tmp_path / "towers")
+    site = open_job(config).training[0]
+    late = split(site.time).validation
+    with netCDF4.Dataset(next((tmp_path / "towers").glob(f"{site.code}*_Flux.nc")), "a") as file:
+        for flux in ("Qle", "Qh"):
+            values = file[flux][:]
+            values[~late] = np.nan
+            file[flux][:] = values
+    with pytest.raises(
+        ConfigError, match=r"no measured Qle or Qh to learn from in the calibration period"
+    ):
+        open_job(config)
+
+
+def test_a_default_outside_the_ranges_is_told_with_its_tower(config):
+    narrow = config.model.model_copy(update={"ranges": {"vmax": (190.0, 199.0)}})
+    with pytest.raises(ConfigError, match=r"VT-\d+: a default .* vmax.*; widen model.ranges"):
+        open_job(config.model_copy(update={"model": narrow}))
+
+
 def test_a_tower_is_learnt_from_for_the_tasks_it_measures(tmp_path):
     make_towers(tmp_path / "towers")
     measure_gpp(tmp_path / "towers", "VT-01")
@@ -166,7 +193,7 @@ def test_a_tower_is_learnt_from_for_the_tasks_it_measures(tmp_path):
     assert blind.code == "VT-03" and np.isnan(blind.observed[2]).all()
     assert np.isfinite(blind.observed[:2]).any(axis=1).all()
     only = config.model_copy(update={"tasks": ("GPP",)})
-    with pytest.raises(ConfigError, match="VT-03: no measured GPP to learn from; leave"):
+    with pytest.raises(ConfigError, match=r"VT-03: no measured GPP to learn from in the .*; leave"):
         open_job(only)
 
 

@@ -11,6 +11,7 @@ from mdpl.ensemble.store import FAILED, EnsembleStore
 from mdpl.job import open_job
 from mdpl.rounds import agreed, gaps
 from mdpl.runs import RunFolder
+from mdpl.surrogate.windows import in_whole_days
 
 
 def table(*gap: float, flux: str = "Qle", period: str = "calibration") -> pd.DataFrame:
@@ -47,6 +48,21 @@ def test_a_run_that_failed_at_the_learnt_parameters_kept_no_promise(
 
     monkeypatch.setattr(EnsembleStore, "site", failed)
     assert not agreed(rounds._compare(job, folder, 0, store), 1e3)
+
+
+def test_promise_and_delivery_are_of_the_same_steps(small_config):
+    """A record that begins at noon: the surrogate answers whole days only."""
+    job = open_job(small_config)
+    site = job.training[0]
+    late = slice(site.steps_per_day // 2, None)
+    noon = replace(site, forcing=site.forcing.isel(time=late), fluxes=site.fluxes.isel(time=late))
+    inside = in_whole_days(noon)
+    assert not inside[0] and inside.sum() % noon.steps_per_day == 0
+    series = np.stack([np.nan_to_num(noon.fluxes[t].values) + 5.0 for t in job.config.tasks])
+    whole = rounds._target_rmse(job, noon, series, job.config.tasks)
+    part = rounds._target_rmse(job, noon, np.where(inside, series, np.nan), job.config.tasks)
+    assert np.isfinite(part["rmse"]).all()
+    np.testing.assert_array_equal(part["rmse"], whole["rmse"])
 
 
 def test_a_gap_is_relative_to_what_was_delivered_whichever_was_larger():

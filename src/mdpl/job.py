@@ -15,7 +15,7 @@ import xarray as xr
 from mdpl.config import Config, SitesConfig
 from mdpl.config_model import MatsiroConfig
 from mdpl.ensemble.run import Failures, Plan
-from mdpl.errors import ConfigError, RunError
+from mdpl.errors import ConfigError, ModelError, RunError
 from mdpl.evaluation import scores as scoring
 from mdpl.evaluation.given_days import GIVEN_DAY, given_days, score_given_days
 from mdpl.evaluation.periods import split
@@ -91,13 +91,14 @@ class Job:
         return "native" if self.config.sites.daily is None else GIVEN_DAY
 
     def measures(self, site: Site, task: str) -> bool:
-        """Whether a tower has anything of a task that could be learnt from or judged."""
+        """Whether a tower has anything of a task to learn from, or held out, to be judged by."""
         if site.code in self.daily:
             observed = self.daily[site.code]
         else:
             observed = scoring.observations(site, [task], self.config.sites.flux, split(site.time))
-        counts = f"{task}_measured"
-        return counts in observed and bool(observed[counts].any())
+        counts, held = f"{task}_measured", site.code in self.config.sites.held_out
+        inside = scoring.masks(observed)["all" if held else "calibration"]
+        return counts in observed and bool(observed[counts].values[inside].any())
 
     def check_steps(self, what: str) -> None:
         """Refuse what learns from, or asks of, single steps where daily means are the target.
@@ -179,7 +180,12 @@ def open_job(config: Config) -> Job:
             f"are: {', '.join(job.space.names)}"
         )
     for site in sites:
-        job.space.check(job.space.defaults(site.attributes))
+        try:
+            job.space.check(job.space.defaults(site.attributes))
+        except ModelError as error:
+            raise ConfigError(
+                f"{site.code}: a default lies outside the bounds: {error}; widen model.ranges"
+            ) from error
     _check_measured(job)
     return job
 
@@ -228,13 +234,14 @@ def _check_measured(job: Job) -> None:
     for site in job.training:
         if not found[site.code]:
             raise ConfigError(
-                f"{site.code}: no measured {' or '.join(tasks)} to learn from; leave the tower "
-                "out, or hold it out"
+                f"{site.code}: no measured {' or '.join(tasks)} to learn from in the calibration "
+                f"period ({split(site.time).rule}); leave the tower out, or hold it out"
             )
     for task in tasks:
         if not any(task in found[site.code] for site in job.training):
             raise ConfigError(
-                f"tasks: no measured {task} to learn from at any tower; take it from 'tasks'"
+                f"tasks: no measured {task} to learn from at any tower in its calibration period; "
+                "take it from 'tasks'"
             )
 
 

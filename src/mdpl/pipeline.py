@@ -178,7 +178,7 @@ def _evaluate(job: Job, folder: RunFolder, progress: Progress, counts: dict[str,
     scores = pd.concat(tables, ignore_index=True)
     folder.write("scores.csv", with_variant(job, scores).to_csv(index=False))
     folder.write("gains.csv", scoring.gains(scores).to_csv(index=False))
-    rounds.finish(job, folder, scores)
+    rounds.finish(job, folder)
 
 
 def _report(job: Job, folder: RunFolder, progress: Progress, counts: dict[str, int]) -> None:

@@ -27,7 +27,7 @@ from mdpl.evaluation import scores as scoring
 from mdpl.files import load_dataset, read_table, remove
 from mdpl.generator.known import describe
 from mdpl.generator.train import DailyTargets, TowerObservations
-from mdpl.job import Job, by_tower, read_parameters, score, tensors
+from mdpl.job import Job, by_tower, read_parameters, score, simulation_path, tensors
 from mdpl.lsm.offers import by_hand, prepare
 from mdpl.progress import Progress
 from mdpl.runs import RunFolder
@@ -36,7 +36,7 @@ from mdpl.surrogate import train as surrogate_training
 from mdpl.surrogate.network import Surrogate
 from mdpl.surrogate.store import load_surrogate, save_surrogate
 from mdpl.surrogate.train import TowerRuns
-from mdpl.surrogate.windows import SiteTensors
+from mdpl.surrogate.windows import SiteTensors, in_whole_days
 
 MOST = 0.8
 """Share of towers at which promise and delivery must agree."""
@@ -209,17 +209,22 @@ def settled(folder: RunFolder) -> int:
     return max(int(p.parent.name) for p in folder.path.glob("rounds/*/promised.csv"))
 
 
-def finish(job: Job, folder: RunFolder, scores: pd.DataFrame) -> None:
-    """Put what the last round's parameters delivered, from the run's scores, into the table."""
-    target = (scores["metric"] == "rmse") & (scores["resolution"] == job.target_resolution)
-    delivered = scores[target & (scores["model"] == "mdpl")].rename(columns={"value": "rmse"})
-    learnt = settled(folder)
+def finish(job: Job, folder: RunFolder) -> None:
+    """Put what the last round's parameters delivered, the run's own, into the table."""
+    delivered, learnt = [], settled(folder)
+    for site in job.sites:
+        path = simulation_path(folder, "mdpl", site.code)
+        if path.exists():
+            run = load_dataset(path)
+            series = np.stack([run[task].values for task in job.config.tasks])
+            delivered.append(_target_rmse(job, site, series, job.config.tasks))
     tables = [
         read_table(place(folder, number) / "gaps.csv", COLUMNS, "mdpl refine")
         for number in range(1, learnt + 1)
     ]
     promised = read_table(folder / "promised.csv", PROMISED, "mdpl refine")
-    told = pd.concat([*tables, gaps(learnt, promised, delivered)], ignore_index=True)
+    last = gaps(learnt, promised, pd.concat(delivered))
+    told = pd.concat([*tables, last], ignore_index=True)
     folder.write("rounds.csv", told.to_csv(index=False))
 
 
@@ -253,9 +258,15 @@ def gaps(number: int, promised: pd.DataFrame, delivered: pd.DataFrame) -> pd.Dat
 
 
 def _target_rmse(job: Job, site: Site, series: np.ndarray, tasks: Sequence[str]) -> pd.DataFrame:
-    """RMSE of a run of shape (task, time) at what is learnt from: site, flux, period, rmse."""
+    """RMSE of a run of shape (task, time) at what is learnt from: site, flux, period, rmse.
+
+    Over the steps the surrogate answers, so that what is promised and what is delivered are of
+    the same.
+    """
     fluxes = {task: ("time", series[i]) for i, task in enumerate(tasks)}
-    scores = score(job, site, "run", xr.Dataset(fluxes, {"time": site.time}))
+    answered = site.fluxes.where(xr.DataArray(in_whole_days(site), dims="time"))
+    seen = replace(site, fluxes=answered)
+    scores = score(job, seen, "run", xr.Dataset(fluxes, {"time": site.time}))
     target = (scores["metric"] == "rmse") & (scores["resolution"] == job.target_resolution)
     return scores[target].rename(columns={"value": "rmse"})[["site", "flux", "period", "rmse"]]
 

@@ -28,6 +28,39 @@ def test_a_surrogate_that_is_the_land_model_is_perfect_and_half_the_truth_is_not
     assert scores["Qle", "kge"] == pytest.approx(1 - np.sqrt(0.5), abs=1e-4)
 
 
+def test_the_response_is_what_members_differ_from_the_default_run(tower, surrogate, monkeypatch):
+    reference = np.moveaxis(
+        tower.tensors.unfold(np.moveaxis(tower.tensors.reference, -1, 0)), 0, -1
+    )
+    truth = np.stack([tower.targets[t] for t in ("Qle", "Qh")], axis=-1)
+    found = {}
+    for name, share in (("default", 0.0), ("half", 0.5), ("whole", 1.0)):
+        guess = (reference + share * (truth - reference)).astype(np.float32)
+        monkeypatch.setattr(type(surrogate), "predict", lambda *_, guess=guess: guess)
+        table = audit.fidelity(surrogate, [tower]).set_index(["task", "metric"])["value"]
+        found[name] = table["Qle", "r2_response"]
+        assert set(table.index.get_level_values(1)) == set(audit.MEASURES)
+    assert found["default"] == pytest.approx(0, abs=1e-6)
+    assert found["half"] == pytest.approx(0.75, abs=1e-4)
+    assert found["whole"] == pytest.approx(1, abs=1e-6)
+
+
+def test_a_failed_member_of_a_stencil_costs_its_own_slope_alone():
+    rng = np.random.default_rng(0)
+    observed = rng.normal(size=(40, 2))
+    observed[:, 1] = 3.0  # a flux of one value tells no misfit
+    unit = np.array([0.4, 0.6, 0.5])
+    points = audit.stencil(unit)
+    fluxes = observed + points.sum(axis=1)[:, None, None]
+    sound = audit.slope(points, audit.misfit(fluxes, observed))
+    fluxes[3] = np.nan
+    found = audit.misfit(fluxes, observed)
+    assert found.shape == (6,) and np.isnan(found[3]) and np.isfinite(found).sum() == 5
+    slope = audit.slope(points, found)
+    np.testing.assert_array_equal(np.isnan(slope), [False, True, False])
+    assert audit.cosine(slope, sound) == pytest.approx(1.0)
+
+
 def test_only_steps_inside_count(tower, surrogate):
     n = tower.tensors.n_time
     late = np.arange(n) >= n // 2

@@ -201,3 +201,20 @@ def test_days_of_the_warm_up_are_not_drawn_unless_the_stretch_begins_the_record(
         starts += opening.all()
         first_days += [] if opening.all() else [int(batch.chosen[0].min())]
     assert starts > 0 and min(first_days) == 8
+
+
+def test_a_member_is_left_to_learn_from_and_one_to_be_judged_by():
+    for members, share in ((2, 0.125), (2, 0.9), (4, 0.9), (128, 0.125)):
+        learnt, judged = hold_out(members, share, seed=0)
+        assert len(learnt) >= 1 and len(judged) >= 1
+        assert sorted([*learnt, *judged]) == list(range(members))
+    with pytest.raises(ModelError, match=r"two members or more .* found 1 that ran"):
+        hold_out(1, 0.125, seed=0)
+
+
+def test_a_checkpoint_is_of_its_targets(tmp_path):
+    runs, settings = toy.runs(40, 6), toy.tiny(steps=4)
+    train([runs], toy.NAMES, settings, folder=tmp_path)
+    other = type(runs)(runs.tensors, runs.unit, {k: 2 * v for k, v in runs.targets.items()})
+    with pytest.raises(RunError, match="another training"):
+        train([other], toy.NAMES, settings, folder=tmp_path)

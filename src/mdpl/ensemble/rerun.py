@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mdpl.ensemble.run import Plan
+from mdpl.ensemble.run import Plan, unsound
 from mdpl.ensemble.store import DONE, FAILED, EnsembleStore
 from mdpl.errors import ConfigError
 from mdpl.lsm.model import LandModel
@@ -67,4 +67,6 @@ def rerun(
     before = {DONE: "it ran", FAILED: told}.get(int(made.status[member]), "not run yet")
     means = {name: float(np.mean(run[name].values)) for name in plan.outputs}
     parameters = dict(zip(model.parameters.names, values.tolist(), strict=True))
-    return Rerun(parameters, before, failures(run)[0] or "it runs", means)
+    series = {name: run[name].values[0] for name in plan.outputs}
+    now = failures(run)[0] or unsound(series, plan.failures.absurd) or "it runs"
+    return Rerun(parameters, before, now, means)

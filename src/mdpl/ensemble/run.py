@@ -148,7 +148,7 @@ def run_batch(
     data = {name: run[name].values for name in plan.outputs}
     found = {}
     for i, (member, told) in enumerate(zip(batch.members, failures(run), strict=True)):
-        reason = told or _unsound({k: a[i] for k, a in data.items()}, plan.failures.absurd)
+        reason = told or unsound({k: a[i] for k, a in data.items()}, plan.failures.absurd)
         if reason:
             found[int(member)] = reason
     status = np.array([FAILED if int(m) in found else DONE for m in batch.members], dtype="int8")
@@ -288,7 +288,7 @@ def _judge(model: LandModel, site: Site, plan: Plan, store: EnsembleStore) -> No
     )
 
 
-def _unsound(outputs: Mapping[str, np.ndarray], absurd: float) -> str:
+def unsound(outputs: Mapping[str, np.ndarray], absurd: float) -> str:
     """What is wrong with a run's outputs, each (time,); empty text if nothing."""
     for name, values in outputs.items():
         lost = ~np.isfinite(values)

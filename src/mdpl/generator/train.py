@@ -112,7 +112,7 @@ class TowerObservations:
         if not np.isfinite(folded).any():
             raise SiteError(
                 f"site {self.tensors.code}: no measured step of {', '.join(self.tensors.tasks)} "
-                "in the calibration period; leave the tower out or change the period"
+                "in the calibration period; leave the tower out"
             )
         return folded
 

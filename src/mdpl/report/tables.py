@@ -228,6 +228,7 @@ def promised(contents: Contents) -> Table:
 
 FIDELITY = {
     "r2": "R²",
+    "r2_response": "R² of the response",
     "rmse": "RMSE",
     "rmse_over_sd": "RMSE / SD",
     "kge": "KGE",

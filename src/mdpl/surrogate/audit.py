@@ -20,6 +20,9 @@ from mdpl.surrogate.train import TowerRuns
 STEP = 0.02
 """Half the width of a central difference, in the unit cube."""
 
+MEASURES = ("r2", "r2_response", "rmse", "rmse_over_sd", "kge", "r2_worst_member")
+"""What `fidelity` says of every tower and task."""
+
 PARTS = ("low", "middle", "high")
 """Thirds of a parameter's range."""
 
@@ -35,8 +38,9 @@ def fidelity(
 
     Returns:
         site, task, metric, value. Over all members and steps of a tower: ``r2`` (one minus
-        squared error over variance), ``rmse``, ``rmse_over_sd``, ``kge`` (2009); and
-        ``r2_worst_member``.
+        squared error over variance), ``r2_response`` (the same of what members differ from the
+        default run, which the surrogate is given: 0 is as good as that run alone), ``rmse``,
+        ``rmse_over_sd``, ``kge`` (2009); and ``r2_worst_member``.
     """
     rows = []
     for tower in runs:
@@ -44,7 +48,7 @@ def fidelity(
         mask = None if inside is None else tower.tensors.fold(inside[code])
         for i, (guess, truth) in enumerate(_compared(surrogate, tower)):
             counted = truth if mask is None else np.where(mask, truth, np.nan)
-            scores = _scores(guess, counted)
+            scores = _scores(guess, counted, tower.tensors.reference[..., i])
             rows += [(code, tower.tensors.tasks[i], name, value) for name, value in scores.items()]
     return pd.DataFrame(rows, columns=["site", "task", "metric", "value"])
 
@@ -110,22 +114,25 @@ def misfit(fluxes: np.ndarray, observed: np.ndarray) -> np.ndarray:
     """Squared error over observed variance, mean over tasks: Eq. 2 without its prior, (member,).
 
     Args:
-        fluxes: shape (member, time, task).
+        fluxes: shape (member, time, task); a step at which no member is finite (outside the
+            surrogate's whole days) does not count, and a member that is not finite elsewhere
+            has failed: NaN.
         observed: shape (time, task), NaN where a step does not count; a task without any
-            observation is left out.
+            observation, or of one value throughout, is left out.
     """
-    with np.errstate(invalid="ignore"):
-        counts = np.isfinite(observed) & np.isfinite(fluxes).all(axis=0)
+    counts = np.isfinite(observed) & np.isfinite(fluxes).any(axis=0)
     errors = [
         ((fluxes[:, on, k] - observed[on, k]) ** 2).mean(axis=1) / observed[on, k].var()
         for k, on in enumerate(counts.T)
-        if on.any()
+        if on.any() and observed[on, k].var() > 0
     ]
-    return np.asarray(np.mean(errors, axis=0))
+    return np.mean(errors, axis=0) if errors else np.full(len(fluxes), np.nan)
 
 
 def cosine(a: np.ndarray, b: np.ndarray) -> float:
-    """Of the angle between two gradients; NaN if one has no length."""
+    """Of the angle between two gradients, over what both know; NaN if one has no length."""
+    known = np.isfinite(a) & np.isfinite(b)
+    a, b = a[known], b[known]
     length = float(np.linalg.norm(a) * np.linalg.norm(b))
     return float(a @ b) / length if length > 0 else np.nan
 
@@ -164,21 +171,24 @@ def _compared(surrogate: Surrogate, tower: TowerRuns) -> list[tuple[np.ndarray, 
     ]
 
 
-def _scores(guess: np.ndarray, truth: np.ndarray) -> dict[str, float]:
-    """Scores over (member, block, slot); members without any finite step are left out."""
+def _scores(guess: np.ndarray, truth: np.ndarray, reference: np.ndarray) -> dict[str, float]:
+    """Scores over (member, block, slot), beside the default run (block, slot); members without
+    any finite step are left out."""
     counts = np.isfinite(truth)
     alive = np.flatnonzero(counts.any(axis=(1, 2)))
     if not alive.size:
-        return dict.fromkeys(("r2", "rmse", "rmse_over_sd", "kge", "r2_worst_member"), np.nan)
+        return dict.fromkeys(MEASURES, np.nan)
     squared = np.where(counts, (guess - truth) ** 2, 0)
     sd = float(truth[counts].std())
     rmse = float(np.sqrt(squared.sum() / counts.sum()))
     ratio = rmse / max(sd, 1e-12)
+    response = np.where(counts, (truth - reference) ** 2, 0).sum()
     worst = min(
         1 - squared[m][counts[m]].mean() / max(truth[m][counts[m]].var(), 1e-12) for m in alive
     )
     return {
         "r2": 1 - ratio**2,
+        "r2_response": 1 - float(squared.sum() / max(response, 1e-12)),
         "rmse": rmse,
         "rmse_over_sd": ratio,
         "kge": kge(guess[counts], truth[counts]),

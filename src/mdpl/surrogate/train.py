@@ -90,9 +90,19 @@ class TowerRuns:
 
 
 def hold_out(n_members: int, share: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Split members at random into those to train on and those never to be seen."""
+    """Split members at random into those to train on and those never to be seen; one of each at
+    least.
+
+    Raises:
+        ModelError: fewer than two members.
+    """
+    if n_members < 2:
+        raise ModelError(
+            f"a surrogate needs two members or more of every tower, one of them to be judged by; "
+            f"found {n_members} that ran"
+        )
     order = np.random.default_rng(seed).permutation(n_members)
-    held = max(1, round(share * n_members))
+    held = min(max(1, round(share * n_members)), n_members - 1)
     return np.sort(order[held:]), np.sort(order[:held])
 
 
@@ -275,6 +285,9 @@ def _fingerprint(
         digest.update(repr((tower.tensors.code, tower.tensors.tasks)).encode())
         digest.update(np.ascontiguousarray(tower.unit, dtype=np.float64).tobytes())
         digest.update(tower.tensors.dynamic.tobytes())
+        for task, values in sorted(tower.targets.items()):
+            digest.update(task.encode())
+            digest.update(np.ascontiguousarray(values, dtype=np.float32).tobytes())
     for leaf in jax.tree.leaves(eqx.filter(start, eqx.is_array)):
         digest.update(np.asarray(leaf).tobytes())
     return digest.hexdigest()

@@ -139,6 +139,18 @@ def build(
     )
 
 
+def in_whole_days(site: Site) -> np.ndarray:
+    """Steps the surrogate answers, bool, (time,): those of whole local days.
+
+    Raises:
+        SiteError: fewer than two whole days.
+    """
+    first, days = _whole_days(site)
+    inside = np.zeros(len(site.time), dtype=bool)
+    inside[first : first + days * site.steps_per_day] = True
+    return inside
+
+
 def _whole_days(site: Site) -> tuple[int, int]:
     """Index of the first step that opens a day, and the number of whole days from there."""
     time = site.time.astype("datetime64[s]")
