@@ -97,3 +97,29 @@ def test_a_template_of_another_land_model_is_read_back(tmp_path, text, monkeypat
 def test_a_land_model_nobody_knows_is_named():
     with pytest.raises(ConfigError, match="no land model 'clm5'; expected matsiro"):
         settings_named("clm5")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            "sites: {codes: [FR-Hes]}\nsites: {flux: corrected}\n",
+            "'sites' stands twice, in lines 1 and",
+        ),
+        ("ensemble:\n  members: 16\n  members: 32\n", "'members' stands twice, in lines 2 and 3"),
+        ("tasks: [Qle, Qle]\n", "expected every task once"),
+        ("surrogate: {block_hours: 5}\n", "expected hours that divide a day"),
+        ("surrogate: {patience: 3}\n", "patience"),
+        ("model: {parameters: []}\n", "parameters"),
+        ("model: {supply: {FR-Hes: {irrigation_target: 0.9}}}\n", "irrigation needs both numbers"),
+        (
+            "model: {supply: {FR-Hes: {irrigation_target: 0.5, irrigation_below: 0.9}}}\n",
+            "irrigation needs both numbers",
+        ),
+    ],
+)
+def test_settings_that_contradict_themselves_are_refused(tmp_path, text, said):
+    path = tmp_path / "run.yaml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=said):
+        load(path)

@@ -56,6 +56,8 @@ def examine(config: Config) -> Findings:
         if "filling" in site.attributes:
             filling, leaves = (site.attributes[k] for k in ("filling", "LAI_source"))
             notes.append(f"{site.code}: filled: {filling}; LAI: {leaves}")
+        if "spikes" in site.attributes:
+            notes.append(f"{site.code}: taken for missing: {site.attributes['spikes']}")
         if site.attributes.get("imputed", "nothing") != "nothing":
             notes.append(f"{site.code}: imputed: {site.attributes['imputed']}")
         notes += [

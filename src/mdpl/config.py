@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from mdpl.config_learning import AnySurrogateConfig, GeneratorConfig, SequenceConfig
 from mdpl.config_model import AnyModelConfig, MatsiroConfig, ModelConfig
@@ -166,6 +166,13 @@ class Config(_Section):
     generator: GeneratorConfig = GeneratorConfig()
     refine: RefineConfig = RefineConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
+
+    @field_validator("tasks")
+    @classmethod
+    def _once(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(value)) < len(value):
+            raise ValueError(f"expected every task once, found {', '.join(value)}")
+        return value
 
     @model_validator(mode="after")
     def _weighs_its_tasks(self) -> Config:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, field_validator
 
 _Rate = Annotated[float, Field(gt=0, le=1)]
 
@@ -91,6 +91,15 @@ class SequenceConfig(SurrogateConfig):
         ge=0,
         description="days at the head of a stretch that do not count, unless it begins the record",
     )
+
+    @field_validator("block_hours")
+    @classmethod
+    def _divides_a_day(cls, value: float) -> float:
+        if abs(24 / value - round(24 / value)) > 1e-9:
+            raise ValueError(
+                f"expected hours that divide a day, such as 0.5, 1, 3, 6; found {value:g}"
+            )
+        return value
 
 
 def _with_kind(value: Any) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from mdpl.errors import ConfigError
 
@@ -17,7 +17,7 @@ class _Section(BaseModel):
 class _Model(_Section):
     """What the settings of all land models have in common."""
 
-    parameters: tuple[str, ...] | None = Field(
+    parameters: Annotated[tuple[str, ...], Field(min_length=1)] | None = Field(
         None, description="parameters to calibrate; null = the model's recommended set"
     )
     ranges: dict[str, tuple[float, float]] = Field(
@@ -48,6 +48,16 @@ class SupplyConfig(_Section):
     water_table: Annotated[float, Field(gt=0)] | None = Field(
         None, description="depth of a prescribed water table, m; null = none"
     )
+
+    @model_validator(mode="after")
+    def _whole(self) -> SupplyConfig:
+        target, below = self.irrigation_target, self.irrigation_below
+        if (target > 0) != (below > 0) or below > target:
+            raise ValueError(
+                f"irrigation needs both numbers, 0 < irrigation_below <= irrigation_target; found "
+                f"{below:g} and {target:g}"
+            )
+        return self
 
 
 class MixtureConfig(_Section):

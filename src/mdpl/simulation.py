@@ -108,4 +108,9 @@ def from_table(path: Path, code: str) -> dict[str, float]:
         table = table[table["site"] == code]
         if table.empty:
             raise ModelError(f"{path}: no parameters of tower {code}; there are {', '.join(known)}")
-    return dict(zip(table["parameter"].astype(str), table["value"].astype(float), strict=True))
+    values = pd.to_numeric(table["value"], errors="coerce")
+    names = table["parameter"].astype(str)
+    if values.isna().any() or names.duplicated().any():
+        bad = names[values.isna() | names.duplicated()].iloc[0]
+        raise ModelError(f"{path}: parameter {bad}: expected one number, in one row")
+    return dict(zip(names, values.astype(float), strict=True))

@@ -62,6 +62,13 @@ def test_what_a_function_raises_is_the_reason_of_a_failed_member():
     assert np.isnan(run["Qle"].values[1:]).all() and np.isnan(run["Qh"].values[1:]).all()
 
 
+@pytest.mark.parametrize("given", ["dry", [[1.0], [1.0, 2.0]]])
+def test_what_is_no_series_of_numbers_is_a_failed_member(given):
+    model = CallableModel("m", SPACE, lambda site, values: {"Qle": given, "Qh": given})
+    (told,) = failures(model.simulate(toy_bucket.site(days=3), np.array([[0.5, 0.0]])))
+    assert told.startswith("Qle: expected numbers, (time,)")
+
+
 def test_values_out_of_bounds_never_run():
     with pytest.raises(ModelError, match=r"parameter share: expected a value in \[0, 1\]"):
         MODEL.simulate(toy_bucket.site(days=3), np.array([[1.5, 0.0]]))
@@ -144,10 +151,12 @@ def test_a_file_holds_a_model_and_its_text_is_noted(tmp_path):
     [
         (
             "x = 1",
-            "expected a land model called 'model' with parameters and simulate, found nothing",
+            r"called 'model' with parameters \(a ParameterSpace\) and simulate, found nothing",
         ),
         ("model = 3", "found int"),
         ("1 / 0", "fails with ZeroDivisionError"),
+        ("import sys\nsys.exit(2)", "fails with SystemExit"),
+        ("class M:\n  parameters = 3\n  def simulate(self, *_): ...\nmodel = M()", "found M"),
         ("def (", "fails with SyntaxError"),
     ],
 )

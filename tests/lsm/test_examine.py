@@ -49,6 +49,10 @@ def in_other_units(site, values):
     return {name: 24 * series for name, series in honest(site, values).items()}
 
 
+def in_mass(site, values):
+    return {name: series / 2.5e6 for name, series in honest(site, values).items()}
+
+
 def fails(site, values):
     raise RuntimeError("no restart file")
 
@@ -64,6 +68,7 @@ def unclosed(site, values):
         (with_inert, "every parameter moves an output", "shift moves nothing"),
         (upside_down, "units and signs are plausible", "Qh is -|Qle is -|upwards counts"),
         (in_other_units, "units and signs are plausible", "mean Qle|mean Qh|above SWdown"),
+        (in_mass, "units and signs are plausible", r"Qle \+ Qh is .* of sun: W m-2"),
         (fails, "a run with the defaults", "RuntimeError: no restart file"),
         (unclosed, "the energy balance closes", "mean 30"),
     ],
@@ -75,6 +80,13 @@ def test_finds_what_is_wrong(function, question, said):
     failed, found = answers(model(function, **({"outputs": more} if more else {})))
     assert question in failed
     assert re.search(said, found[question].found)
+
+
+def test_units_that_are_declared_are_read():
+    wrong = model(honest, outputs={"Qle": "kg m-2 s-1", "Qh": "W m-2"})
+    failed, found = answers(wrong)
+    assert "units and signs are plausible" in failed
+    assert "kg m-2 s-1" in found["units and signs are plausible"].found
 
 
 def test_finds_chance_and_members_that_mix():

@@ -115,6 +115,27 @@ def test_what_is_fetched_can_be_opened(server: Server, tmp_path: Path) -> None:
     assert [s.code for s in open_sites(folder)] == ["DK-Fou", "US-Tw3"]
 
 
+def test_files_laid_there_by_hand_are_the_users(server: Server, tmp_path: Path) -> None:
+    folder = tmp_path / "here"
+    folder.mkdir()
+    name = next(name for name in server.files if "DK-Fou" in name)
+    for given in (b"my notes", server.files[name][: len(server.files[name]) // 2]):
+        (folder / name).write_bytes(given)
+        with pytest.raises(SiteError, match=f"{name}: expected a whole NetCDF file"):
+            get(server, folder)
+        assert (folder / name).read_bytes() == given
+    (folder / name).write_bytes(server.files[name])
+    assert len(get(server, folder)) == 2
+
+
+def test_damaged_classes_are_asked_for_again(server: Server, tmp_path: Path) -> None:
+    catalogue = fetching.read_catalogue(server.url)
+    classes = fetching.read_classes(catalogue, tmp_path / "here", server.url)
+    (path,) = (tmp_path / "here").glob("*classes*")
+    path.write_text(path.read_text()[:20])
+    assert fetching.read_classes(catalogue, tmp_path / "here", server.url) == classes
+
+
 def test_a_second_time_nothing_is_fetched(server: Server, tmp_path: Path) -> None:
     get(server, tmp_path / "here")
     server.asked.clear()

@@ -247,6 +247,86 @@ def test_places_from_badm_and_leaf_area_from_a_table(tmp_path: Path, site: Site)
     assert float(again.forcing["LAI"][240]) == pytest.approx(2.0)
 
 
+@pytest.mark.parametrize("head", ["Site,date,LAI", " site , DATE,lai"])
+def test_headings_of_leaf_area_are_read_whatever_their_case(tmp_path, site, head) -> None:
+    folder = as_fluxnet(site, tmp_path / "r")
+    (folder / "lai.csv").write_text(f"{head}\nXX-Tst,2020-02-25,1\nXX-Two,2020-03-01,9\n")
+    assert (open_sites(folder)[0].forcing["LAI"] == 1.0).all()
+
+
+@pytest.mark.parametrize("text", ["date,LAI\n2020-02-25,1\n", "tower,date,LAI\n", ""])
+def test_leaf_area_of_no_tower_is_refused(tmp_path: Path, site: Site, text: str) -> None:
+    folder = as_fluxnet(site, tmp_path / "r")
+    (folder / "lai.csv").write_text(text)
+    with pytest.raises(SiteError, match=r"lai.csv: (expected columns site, LAI|cannot be read)"):
+        open_sites(folder)
+
+
+def test_short_gaps_of_longwave_are_lines_and_long_ones_a_sky(tmp_path: Path, site: Site) -> None:
+    def gaps(frame: pd.DataFrame) -> None:
+        frame.loc[100:102, "LW_IN_F"] = -9999
+        frame.loc[300:340, "LW_IN_F"] = -9999
+
+    folder = edited(as_fluxnet(site, tmp_path / "r"), gaps)
+    again = open_sites(folder)[0]
+    found, truth = again.forcing["LWdown"].values, site.forcing["LWdown"].values
+    line = np.interp([100, 101, 102], [99, 103], truth[[99, 103]])
+    np.testing.assert_allclose(found[100:103], line, rtol=1e-6)
+    assert (again.forcing_qc["LWdown"][100:103] == 1).all()
+    assert (again.forcing_qc["LWdown"][300:341] == 101).all()
+    there = np.setdiff1d(np.arange(truth.size), [*range(100, 103), *range(300, 341)])
+    np.testing.assert_allclose(found[there], truth[there], rtol=1e-6)
+
+
+def test_fluxes_that_cannot_be_are_missing_and_told(tmp_path: Path, site: Site) -> None:
+    def spike(frame: pd.DataFrame) -> None:
+        frame.loc[100, "LE_F_MDS"] = 9999.0
+
+    again = open_sites(edited(as_fluxnet(site, tmp_path / "r"), spike))[0]
+    assert not measured(again, "Qle")[100] and np.isnan(again.fluxes["Qle"][100])
+    assert again.attributes["spikes"] == "Qle 1 beyond -500 to 1500 W m-2"
+    assert "spikes" not in site.attributes
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (("50.0", "130.57"), r"latitude: expected -90 to 90, found 130.57"),
+        (("GRA", "gra"), r"igbp: expected one of .*, found 'gra'"),
+        (("GRA", "4"), r"igbp: expected one of .*, found '4'"),
+    ],
+)
+def test_a_place_that_cannot_be_is_refused(tmp_path, site, change, said) -> None:
+    folder = as_fluxnet(site, tmp_path / "r")
+    (folder / "sites.csv").write_text(PLACES.replace(*change))
+    with pytest.raises(SiteError, match=said):
+        open_sites(folder)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (("latitude: 50,", "latitude: 50.96N,"), "latitude: expected a number, found '50.96N'"),
+        (("elevation: 300,", "elevation: tall,"), "elevation: expected a number, found 'tall'"),
+        (("elevation:", "elev:"), "place: elev is nothing we ask of a tower"),
+        (("columns:", "column:"), "column"),
+    ],
+)
+def test_mistakes_in_a_mapping_are_told(tmp_path: Path, site: Site, change, said) -> None:
+    folder = as_mapped(site, tmp_path / "r")
+    path = folder / "tower.yaml"
+    path.write_text(path.read_text().replace(*change))
+    with pytest.raises(SiteError, match=said):
+        open_sites(folder)
+
+
+def test_days_of_a_mapping_are_written_as_days(tmp_path: Path, site: Site) -> None:
+    folder = as_mapped(site, tmp_path / "r")
+    path = folder / "tower.yaml"
+    path.write_text(path.read_text().replace("igbp: GRA,", "igbp: GRA, last: 2020-03-04,"))
+    assert open_sites(folder)[0].time[-1] == np.datetime64("2020-03-04T23:30")
+
+
 def test_forms_lie_side_by_side(tmp_path: Path, pair, site: Site) -> None:
     folder = pair[0].parent
     as_fluxnet(site, folder)

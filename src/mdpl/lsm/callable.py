@@ -109,7 +109,10 @@ def _take(run: Series, member: int, data: Mapping[str, np.ndarray]) -> str:
     for name, array in data.items():
         if name not in run:
             return f"gave no {name}"
-        found = np.asarray(run[name], dtype=float).squeeze()
+        try:
+            found = np.asarray(run[name], dtype=float).squeeze()
+        except (TypeError, ValueError) as error:
+            return f"{name}: expected numbers, (time,): {error}"
         if found.shape != array.shape[1:]:
             return f"{name}: expected {array.shape[1]} steps, found shape {found.shape}"
         array[member] = found

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
-from mdpl.errors import MdplError
+from mdpl.errors import MdplError, SiteError
 from mdpl.lsm.model import LandModel
 from mdpl.lsm.offers import failures, outputs_of
-from mdpl.sites.site import Site
+from mdpl.sites.qc import check_unit
+from mdpl.sites.site import Site, unit_of
 
 YEAR = 365.2425 * 86400.0
 MOVE = 0.25
@@ -23,6 +24,9 @@ LEAST = 1e-3
 
 CLOSED = 5.0
 """W m-2 of mean residual of the energy balance that pass as closed: storage, and rounding."""
+
+LEAST_SHARE = 0.02
+"""Of the sun in bright hours, that leaves as sensible and latent heat anywhere but on deep snow."""
 
 PLAUSIBLE = {"Qle": (-50.0, 400.0), "Qh": (-150.0, 400.0), "GPP": (-1.0, 40.0)}
 """Range of a record's mean."""
@@ -134,6 +138,11 @@ def _signs(model: LandModel, site: Site, first: xr.Dataset) -> Check:
     name = "units and signs are plausible"
     for flux, (low, high) in PLAUSIBLE.items():
         if flux in first:
+            unit = str(first[flux].attrs.get("units", unit_of(flux)))
+            try:
+                check_unit(flux, unit, "the model's output")
+            except SiteError as error:
+                return Check(name, False, str(error))
             mean = float(first[flux].mean())
             if not low <= mean <= high:
                 return Check(name, False, f"mean {flux} is {mean:.4g}, expected {low} to {high}")
@@ -144,6 +153,10 @@ def _signs(model: LandModel, site: Site, first: xr.Dataset) -> Check:
     day, sun = total[bright].mean(), float(site.forcing["SWdown"].values[bright].mean())
     if day <= 0:
         return Check(name, False, f"in bright hours Qle + Qh is {day:.4g} W m-2: upwards counts +")
+    if day < LEAST_SHARE * sun:
+        return Check(
+            name, False, f"in bright hours Qle + Qh is {day:.4g} of {sun:.4g} W m-2 of sun: W m-2?"
+        )
     if day > sun:
         return Check(name, False, f"in bright hours Qle + Qh is {day:.4g}, above SWdown {sun:.4g}")
     return Check(name, True, f"in bright hours Qle + Qh is {day:.4g} of {sun:.4g} W m-2 of sun")

@@ -21,7 +21,7 @@ from mdpl.config_model import (
 )
 from mdpl.errors import ConfigError, ModelError
 from mdpl.lsm.callable import CallableModel
-from mdpl.lsm.model import LandModel
+from mdpl.lsm.model import LandModel, ParameterSpace
 
 
 def open_model(settings: ModelConfig) -> LandModel:
@@ -111,12 +111,13 @@ def from_file(path: Path, name: str = "model") -> LandModel:
     module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
-    except Exception as error:  # the user's own code
+    except (Exception, SystemExit) as error:  # the user's own code
         raise ModelError(f"{path}: fails with {type(error).__name__}: {error}") from error
     found = getattr(module, name, None)
-    if not isinstance(found, LandModel):
+    if not (isinstance(found, LandModel) and isinstance(found.parameters, ParameterSpace)):
         raise ModelError(
-            f"{path}: expected a land model called {name!r} with parameters and simulate, found "
+            f"{path}: expected a land model called {name!r} with parameters (a ParameterSpace) and "
+            "simulate, found "
             f"{'nothing' if found is None else type(found).__name__}; see docs/your_model.md"
         )
     if isinstance(found, CallableModel):

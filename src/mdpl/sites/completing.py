@@ -14,6 +14,7 @@ from mdpl.sites.filling import (
     SYNTHESISABLE,
     SYNTHESISED,
     barometric_pressure,
+    bridge,
     clear_sky_longwave,
     fill,
     global_co2,
@@ -22,7 +23,7 @@ from mdpl.sites.filling import (
 )
 from mdpl.sites.leaf_area import class_climatology
 from mdpl.sites.places import check_place
-from mdpl.sites.qc import check_forcing, stamp
+from mdpl.sites.qc import check_forcing, stamp, without_spikes
 from mdpl.sites.record import FLUXES, Record
 from mdpl.sites.site import FORCING, Site, dataset_of
 from mdpl.sites.solar import detect_utc_offset
@@ -65,11 +66,12 @@ def complete(record: Record, leaf_area: np.ndarray | None = None, leaf_source: s
         check_forcing(name, series[name], record.time, record.code)
     forcing = dataset_of({n: series[n] for n in FORCING}, record.time)
     place["filling"] = _counted(record, flags)
+    fluxes, spikes = without_spikes(_observed(record))
     return Site(
         code=record.code,
         forcing=forcing,
-        fluxes=dataset_of(_observed(record), record.time),
-        attributes=describe(forcing, place),
+        fluxes=dataset_of(fluxes, record.time),
+        attributes=describe(forcing, place | spikes),
         sources=record.sources,
         forcing_qc={n: flags[n] for n in FORCING if n in flags},
     )
@@ -164,13 +166,13 @@ def _longwave(
     place: dict[str, float | str],
 ) -> None:
     values = series.get("LWdown", np.full(record.time.size, np.nan))
+    values, old = bridge(values, record.steps_per_day, flags.get("LWdown"))
     missing = np.isnan(values)
-    old = flags.get("LWdown", np.zeros(values.size))
     if missing.any():
         made = clear_sky_longwave(series, record.time, record.step_seconds, place)
         values = np.where(missing, made, values)
     series["LWdown"] = values
-    flags["LWdown"] = np.where(missing, SYNTHESISED, np.where(np.isfinite(old), old, 0.0))
+    flags["LWdown"] = np.where(missing, SYNTHESISED, old)
 
 
 def _leaf_area(

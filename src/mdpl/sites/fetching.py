@@ -14,8 +14,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import netCDF4
+
 from mdpl import __version__
 from mdpl.errors import SiteError
+from mdpl.files import NETCDF, ready, write_atomic
 from mdpl.sites.attributes import LAND_COVER
 
 if TYPE_CHECKING:
@@ -122,7 +125,10 @@ def read_classes(
     path = folder / _CLASSES
     known: dict[str, str] = {}
     if path.exists():
-        known = json.loads(path.read_text(encoding="utf-8"))
+        try:
+            known = dict(json.loads(path.read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError):
+            known = {}  # asked for again
     todo = [code for code in catalogue if code not in known]
 
     def one(code: str) -> str:
@@ -137,8 +143,7 @@ def read_classes(
 
     with ThreadPoolExecutor(max_workers=PARALLEL) as pool:
         known |= dict(zip(todo, pool.map(one, todo), strict=True))
-    folder.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(known, indent=1, sort_keys=True), encoding="utf-8")
+    write_atomic(path, json.dumps(known, indent=1, sort_keys=True))
     return known
 
 
@@ -164,7 +169,7 @@ def fetch(
             one fetched before; what arrived stays.
     """
     _pooch()
-    folder.mkdir(parents=True, exist_ok=True)
+    ready(folder)
     ledger = _Ledger(folder / _CHECKSUMS)
 
     def one(file: RemoteFile) -> Path:
@@ -211,7 +216,7 @@ def _fetch_one(file: RemoteFile, folder: Path, ledger: _Ledger, patience: float)
     target = folder / file.name
     if known is None and target.exists():
         # Laid there by hand: as good as one that arrived, if it is whole.
-        _check_magic(target, file.url)
+        _check_whole(target)
         ledger.note(file.name, pooch.file_hash(str(target)))
         return target
 
@@ -352,6 +357,18 @@ def _paths(text: str, url: str) -> list[str]:
         raise SiteError(f"{url}: expected a THREDDS catalogue (XML), found none") from error
     paths = [node.get("urlPath", "") for node in root.iter() if node.tag.endswith("dataset")]
     return [p for p in paths if p.endswith(("_Met.nc", "_Flux.nc")) and ".." not in p]
+
+
+def _check_whole(path: Path) -> None:
+    """Refuse a file laid there by hand that is no whole NetCDF; it is the user's, and stays."""
+    try:
+        with NETCDF, netCDF4.Dataset(path) as file:
+            for name in file.variables:
+                file[name][-1:]
+    except (OSError, RuntimeError, IndexError) as error:
+        raise SiteError(
+            f"{path}: expected a whole NetCDF file ({error}); take it away to have it fetched"
+        ) from error
 
 
 def _check_magic(path: Path, url: str) -> None:

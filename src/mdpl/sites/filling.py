@@ -46,20 +46,33 @@ def fill(
     Returns:
         values without NaN (unless all are) and their flags.
     """
-    missing = np.isnan(values)
-    filled = values.copy()
-    flag = np.zeros(values.size) if flags is None else np.where(np.isfinite(flags), flags, 0.0)
-    if missing.all() or not missing.any():
+    filled, flag = values.copy(), _known_flags(values, flags)
+    if np.isnan(values).all():
         return filled, flag
     if interpolate:
-        short = _short_gaps(missing, round(SHORT_GAP_HOURS / 24 * steps_per_day))
-        at = np.arange(values.size)
-        filled[short] = np.interp(at[short], at[~missing], values[~missing])
-        flag[short] = INTERPOLATED
+        filled, flag = bridge(values, steps_per_day, flags)
     for step in np.flatnonzero(np.isnan(filled)):
         filled[step] = _same_time_nearby(values, int(step), steps_per_day)
         flag[step] = STATISTICAL
     return filled, flag
+
+
+def bridge(
+    values: np.ndarray, steps_per_day: int, flags: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Gaps of up to `SHORT_GAP_HOURS` by straight lines, longer ones left; otherwise as `fill`."""
+    missing = np.isnan(values)
+    filled, flag = values.copy(), _known_flags(values, flags)
+    short = _short_gaps(missing, round(SHORT_GAP_HOURS / 24 * steps_per_day))
+    if short.any():
+        at = np.arange(values.size)
+        filled[short] = np.interp(at[short], at[~missing], values[~missing])
+        flag[short] = INTERPOLATED
+    return filled, flag
+
+
+def _known_flags(values: np.ndarray, flags: np.ndarray | None) -> np.ndarray:
+    return np.zeros(values.size) if flags is None else np.where(np.isfinite(flags), flags, 0.0)
 
 
 def clear_sky_longwave(

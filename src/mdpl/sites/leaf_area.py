@@ -63,21 +63,23 @@ def read_leaf_area(path: Path, code: str, time: np.ndarray) -> np.ndarray | None
     """LAI (time,) of a tower from a table; None if the tower is not in it.
 
     Dates are interpolated, and held before the first and after the last; days of the year are a
-    climatology and go round. Without a column site all rows are of this tower.
+    climatology and go round.
 
     Raises:
-        SiteError: no column LAI, neither date nor day_of_year, or values that cannot be.
+        SiteError: no columns site and LAI, neither date nor day_of_year, or values that cannot be.
     """
     try:
-        frame = pd.read_csv(path, encoding="utf-8-sig").rename(columns=lambda c: str(c).strip())
+        frame = pd.read_csv(path, encoding="utf-8-sig").rename(columns=_heading)
     except (OSError, ValueError, UnicodeDecodeError) as error:
         raise SiteError(f"{path}: cannot be read as a table: {str(error)[:200]}") from error
-    if "site" in frame:
-        frame = frame[frame["site"].astype(str).str.strip() == code]
-        if frame.empty:
-            return None
-    if "LAI" not in frame or not {"date", "day_of_year"} & set(frame.columns):
-        raise SiteError(f"{path}: expected columns LAI and date or day_of_year")
+    if not {"site", "LAI"} <= set(frame) or not {"date", "day_of_year"} & set(frame):
+        raise SiteError(
+            f"{path}: expected columns site, LAI and date or day_of_year, found "
+            f"{', '.join(frame.columns[:8]) or 'none'}"
+        )
+    frame = frame[frame["site"].astype(str).str.strip() == code]
+    if frame.empty:
+        return None
     values = pd.to_numeric(frame["LAI"], errors="coerce").to_numpy(dtype=float)
     if not ((values >= 0) & (values <= 15)).all():
         raise SiteError(f"{path}: {code}: expected LAI from 0 to 15 in every row")
@@ -92,6 +94,11 @@ def read_leaf_area(path: Path, code: str, time: np.ndarray) -> np.ndarray | None
     if not ((day >= 1) & (day <= 366)).all():
         raise SiteError(f"{path}: {code}: expected day_of_year from 1 to 366 in every row")
     return np.interp(_day_of_year(time), day, values, period=365.25)
+
+
+def _heading(text: object) -> str:
+    name = str(text).strip().lower()
+    return "LAI" if name == "lai" else name
 
 
 def _day_of_year(time: np.ndarray) -> np.ndarray:

@@ -16,7 +16,7 @@ import xarray as xr
 from mdpl.errors import SiteError
 from mdpl.sites.attributes import describe
 from mdpl.sites.places import check_place
-from mdpl.sites.qc import check_forcing, check_unit, stamp
+from mdpl.sites.qc import check_forcing, check_unit, stamp, without_spikes
 from mdpl.sites.site import FORCING, UNITS, Site, dataset_of
 from mdpl.sites.solar import detect_utc_offset
 
@@ -89,10 +89,10 @@ def read_pair(met: Path, flux: Path) -> Site:
     met_file, flux_file = _read(met, _with_qc(FORCING)), _read(flux, _with_qc(_FLUXES))
     start, stop = _common_period(met_file, flux_file)
     forcing = _forcing(met_file)
-    fluxes = _fluxes(flux_file)
+    fluxes, spikes = _fluxes(flux_file)
     time = slice(start, stop)
     forcing, fluxes = forcing.sel(time=time), fluxes.sel(time=time)
-    place = _place(met_file)
+    place = _place(met_file) | spikes
     if "utc_offset" not in place:
         place["utc_offset"] = detect_utc_offset(
             float(place["latitude"]),
@@ -354,7 +354,8 @@ def _forcing_variable(met: _File, name: str) -> np.ndarray:
     return met.values[name]
 
 
-def _fluxes(flux: _File) -> xr.Dataset:
+def _fluxes(flux: _File) -> tuple[xr.Dataset, dict[str, float | str]]:
+    """Fluxes, and what is to be said of them."""
     for name in REQUIRED_FLUXES:
         if name not in flux.values:
             raise SiteError(
@@ -369,7 +370,8 @@ def _fluxes(flux: _File) -> xr.Dataset:
         series[name] = flux.values[name]
         if f"{name}_qc" in flux.values:
             series[f"{name}_qc"] = flux.values[f"{name}_qc"]
-    return dataset_of(series, flux.time)
+    sound, spikes = without_spikes(series)
+    return dataset_of(sound, flux.time), spikes
 
 
 def _common_period(met: _File, flux: _File) -> tuple[np.datetime64, np.datetime64]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from mdpl.errors import SiteError
-from mdpl.sites.site import UNITS, Site
+from mdpl.sites.site import UNITS, Site, unit_of
 
 
 @dataclass(frozen=True)
@@ -126,6 +127,44 @@ def check_unit(name: str, found: str | None, where: str) -> None:
         f"{where}: variable {name}: expected unit {expected!r}, found {found!r}; "
         f"{advice} and correct the units attribute"
     )
+
+
+FLUX_RANGES = {
+    "Qle": (-500.0, 1500.0),
+    "Qh": (-700.0, 1500.0),
+    "Rnet": (-400.0, 1400.0),
+    "Qg": (-600.0, 800.0),
+    "NEE": (-150.0, 150.0),
+    "GPP": (-100.0, 200.0),
+}
+"""Half-hourly eddy fluxes may spike, but not beyond these (units of `UNITS`)."""
+
+
+def without_spikes(
+    series: Mapping[str, np.ndarray],
+) -> tuple[dict[str, np.ndarray], dict[str, float | str]]:
+    """Fluxes with values beyond `FLUX_RANGES` taken for missing, their flags too.
+
+    Args:
+        series: fluxes, their ``_cor`` and ``_qc``, (time,).
+
+    Returns:
+        the series, and what was left out as an attribute ``spikes``, if anything.
+    """
+    found, told = dict(series), []
+    for name in series:
+        limits = FLUX_RANGES.get(name.removesuffix("_cor"))
+        if limits is None:
+            continue
+        beyond = (series[name] < limits[0]) | (series[name] > limits[1])
+        if beyond.any():
+            told.append(
+                f"{name} {beyond.sum()} beyond {limits[0]:g} to {limits[1]:g} {unit_of(name)}"
+            )
+            for own in (name, f"{name}_qc"):
+                if own in found:
+                    found[own] = np.where(beyond, np.nan, found[own])
+    return found, {"spikes": "; ".join(told)} if told else {}
 
 
 def check_forcing(name: str, values: np.ndarray, time: np.ndarray, where: str) -> None:

@@ -8,19 +8,9 @@ import numpy as np
 
 from mdpl.errors import SiteError
 from mdpl.sites.checks.finding import Finding
-from mdpl.sites.qc import PHYSICAL_RANGES, advice, check_unit, stamp
+from mdpl.sites.qc import FLUX_RANGES, PHYSICAL_RANGES, advice, check_unit, stamp
 from mdpl.sites.record import Record
 from mdpl.sites.site import FORCING, UNITS
-
-FLUX_RANGES = {
-    "Qle": (-500.0, 1500.0),
-    "Qh": (-700.0, 1500.0),
-    "Rnet": (-400.0, 1400.0),
-    "Qg": (-600.0, 800.0),
-    "NEE": (-150.0, 150.0),
-    "GPP": (-100.0, 200.0),
-}
-"""Half-hourly eddy fluxes may spike, but not beyond these (units of `UNITS`)."""
 
 _STANDARD_PRESSURE = 101325.0
 _WETTEST = 13000.0
