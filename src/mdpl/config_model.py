@@ -63,7 +63,22 @@ class SupplyConfig(_Section):
 class MixtureConfig(_Section):
     """A second kind of vegetation under a tower."""
 
-    igbp: str = Field(description="IGBP class of the second vegetation")
+    igbp: Literal[
+        "EBF",
+        "DBF",
+        "MF",
+        "ENF",
+        "DNF",
+        "WSA",
+        "SAV",
+        "CSH",
+        "OSH",
+        "BSV",
+        "GRA",
+        "CRO",
+        "CVM",
+        "WET",
+    ] = Field(description="IGBP class of the second vegetation")
     share: Annotated[float, Field(gt=0, lt=1)] = Field(description="share of the ground")
     leaves: Annotated[float, Field(ge=0)] = Field(
         1.0, description="its leaf area index over the mean one of the tower"

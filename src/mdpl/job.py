@@ -130,6 +130,12 @@ class Job:
         """Points of an ensemble that the model brings along."""
         brought = {site.code: design(self.model, site) for site in self.training}
         found = {code: values for code, values in brought.items() if values is not None}
+        lacking = [code for code in brought if found and not len(found.get(code, ()))]
+        if lacking:
+            raise ConfigError(
+                f"{name_of(self.model)} brings an ensemble for some towers and none for "
+                f"{', '.join(lacking)}; add theirs, or take these towers from sites.codes"
+            )
         free = [self.model.parameters.names.index(name) for name in self.space.names]
         return {code: self.space.to_unit(v[:, free]) for code, v in found.items()} or None
 

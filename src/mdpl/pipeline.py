@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import xarray as xr
 
 from mdpl import rounds
 from mdpl.config import Config
@@ -126,8 +127,19 @@ def _ensemble(job: Job, folder: RunFolder, progress: Progress, counts: dict[str,
             save_dataset(told, simulation_path(folder, "default", site.code))
             counts["lsm_runs"] += 1
             task.advance(1)
+            if run.attrs.get("spinup_settled") == "False":
+                progress.say(f"{site.code}: {_unsettled(run)}")
     store = EnsembleStore(folder / "ensemble.zarr")
     rounds.run_counted(job, job.plan(), store, progress, counts)
+
+
+def _unsettled(run: xr.Dataset) -> str:
+    about = run.attrs
+    return (
+        f"not in equilibrium after {about['spinup_cycles']} cycles of spin-up: from the last to "
+        f"the one before {about['spinup_water_change']} and {about['spinup_heat_change']}; more "
+        "cycles: model.default_cycles"
+    )
 
 
 def _surrogate(job: Job, folder: RunFolder, progress: Progress, counts: dict[str, int]) -> None:

@@ -55,11 +55,11 @@ def simulate_to_file(
     elif not isinstance(model, Matsiro):
         raise ModelError(f"states are saved and read for matsiro only, not for {name_of(model)}")
     else:
-        state = model.spun_up(site, full) if start is None else restart.load(start)
+        state = model.spun_up(site, full) if start is None else restart.load(start, code)
         dataset, last = model.carry_on(site, full, state)
         if end is not None:
             with writing(end):
-                restart.save(last, end)
+                restart.save(last, end, code)
     dataset.attrs |= {"site": code, "model": name_of(model)}
     for name, value in zip(model.parameters.names, full, strict=True):
         dataset.attrs[f"parameter_{name}"] = float(value)

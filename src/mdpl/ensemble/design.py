@@ -39,7 +39,7 @@ def around(centre: np.ndarray, members: int, spread: float, seed: int) -> np.nda
     """
     rng = np.random.default_rng(seed)
     points = centre + spread * rng.standard_normal((members, len(centre)))
-    points = 1.0 - np.abs(1.0 - np.abs(points))  # reflected at 0 and at 1
+    points = 1.0 - np.abs(1.0 - np.abs(points) % 2.0)  # reflected at 0 and at 1, however far
     points[0] = centre
     return np.asarray(np.clip(points, 1e-6, 1.0 - 1e-6))
 

@@ -33,8 +33,8 @@ class Failures:
     """What is done about members that fail.
 
     Attributes:
-        policy: ``drop`` leaves them out, ``resample`` runs other points of the design in their
-            place (given points are left out), ``abort`` stops at the first.
+        policy: ``drop`` leaves them out, ``resample`` runs other points, drawn at random, in
+            their place (given points are left out), ``abort`` stops at the first.
         most: largest share of a tower's members that may fail.
         absurd: magnitude of an output (W m-2, umol m-2 s-1) beyond which a run has failed.
     """

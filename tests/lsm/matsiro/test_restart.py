@@ -22,6 +22,14 @@ def test_a_state_comes_back_as_it_was(state, tmp_path):
         np.testing.assert_array_equal(a, b)
 
 
+def test_a_state_is_of_its_tower(state, tmp_path):
+    restart.save(state, tmp_path / "state.nc", "DE-Tha")
+    restart.load(tmp_path / "state.nc", "DE-Tha")
+    restart.load(tmp_path / "state.nc")
+    with pytest.raises(ModelError, match="the state of tower DE-Tha, expected one of FR-Hes"):
+        restart.load(tmp_path / "state.nc", "FR-Hes")
+
+
 def test_every_item_of_the_state_is_saved(state, tmp_path):
     restart.save(state, tmp_path / "state.nc")
     with xr.open_dataset(tmp_path / "state.nc") as found:

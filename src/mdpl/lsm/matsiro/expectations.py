@@ -51,10 +51,12 @@ def _vmax(mean: float, sd: float, *igbp: str) -> Published:
 
 
 PUBLISHED = (
+    # Temperate broadleaf evergreen trees; those of the tropics are lower (29.0 on poor soils).
     _vmax(61.4, 27.7, "EBF"),
     _vmax(57.7, 21.2, "DBF"),
     _vmax(62.5, 24.7, "ENF"),
     _vmax(39.1, 11.7, "DNF"),
+    # Deciduous shrubs; evergreen ones are a little higher (61.7).
     _vmax(54.0, 14.5, "OSH", "CSH"),
     _vmax(78.2, 31.1, "GRA"),
     _vmax(100.7, 36.6, "CRO"),

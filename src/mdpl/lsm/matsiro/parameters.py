@@ -2,8 +2,9 @@
 
 The model description names its land-cover parameters but prints no values. Class values are
 those of SiB2 (Sellers et al. 1996, J. Climate 9, 676-737), whose photosynthesis the description
-follows; soils are SiB2's loam where a tower does not give its texture. Bounds are those of
-MATSIRO.md 7.3.
+follows; soils are SiB2's loam where a tower does not give its texture. Bounds
+are wide enough for every class; those of single classes would be narrower (docs/matsiro.md,
+Parameters).
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from mdpl.lsm.model import Parameter, ParameterSpace
 
 _SIB2 = "SiB2 biome table (Sellers et al. 1996)"
 _TEXTURE = "Cosby et al. (1984) from sand and clay where known, else SiB2 loam"
-_SPEC = "bounds: plausible range of the model description's term"
+_SPEC = "bounds: plausible range over all classes"
 LOAM = texture.SIB2[3]
 """The soil of a tower whose texture is not known."""
 

@@ -15,23 +15,32 @@ from mdpl.lsm.matsiro.snow import bare
 from mdpl.lsm.matsiro.state import State, Unknowns
 
 
-def save(state: State, path: Path) -> None:
-    """Write the state of one or more columns (NetCDF, one variable an item)."""
-    dataset = xr.Dataset(attrs={"model": "matsiro", "layer_thickness_m": SOIL_THICKNESS})
+def save(state: State, path: Path, site: str = "") -> None:
+    """Write the state of one or more columns (NetCDF, one variable an item).
+
+    Args:
+        site: code of the tower they stand at, if one.
+    """
+    about = {"model": "matsiro", "layer_thickness_m": SOIL_THICKNESS, "site": site}
+    dataset = xr.Dataset(attrs=about)
     for name, value in _items(state).items():
         dims = ("column",) if value.ndim == 1 else (f"layer_of_{len(value)}", "column")
         dataset[name] = (dims, np.asarray(value))
     dataset.to_netcdf(path)
 
 
-def load(path: Path) -> State:
+def load(path: Path, site: str = "") -> State:
     """Read what `save` wrote.
 
+    Args:
+        site: code of the tower that it shall be of; empty takes any.
+
     Raises:
-        ModelError: the file is missing, damaged, or of another model or layering.
+        ModelError: the file is missing, damaged, or of another model, layering or tower.
     """
     try:
         with xr.open_dataset(path) as dataset:
+            own = str(dataset.attrs.get("site", ""))
             layers = np.atleast_1d(dataset.attrs.get("layer_thickness_m", []))
             lacking = sorted(set(_items(_like(1))) - set(map(str, dataset.data_vars)))
             if lacking:
@@ -39,6 +48,8 @@ def load(path: Path) -> State:
             found = {name: jnp.asarray(dataset[name].values, float) for name in _items(_like(1))}
     except (OSError, ValueError, TypeError) as error:
         raise ModelError(f"{path}: expected a state that MdPL saved; {error}") from error
+    if site and own and site != own:
+        raise ModelError(f"{path}: the state of tower {own}, expected one of {site}")
     columns = np.atleast_1d(found["canopy_water"]).size
     wanted = _items(_like(columns))
     if not np.array_equal(layers, SOIL_THICKNESS):
