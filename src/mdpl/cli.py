@@ -210,11 +210,12 @@ def rivals(
     shown = Table(title=f"validation at {len(towers)} towers: {', '.join(towers)}")
     for heading in ("method", "LSM runs a tower", "seconds a tower", "objective"):
         shown.add_column(heading)
-    for flux in rivals_table.FLUXES:
+    fluxes = [flux for flux in rivals_table.FLUXES if flux in table]
+    for flux in fluxes:
         shown.add_column(f"RMSE {flux}, W m-2")
     for name, row in table.iterrows():
         cells = [f"{row['lsm_runs']:,.0f}", f"{row['seconds']:,.0f}", f"{row['objective']:.4f}"]
-        shown.add_row(str(name), *cells, *(f"{row[flux]:.2f}" for flux in rivals_table.FLUXES))
+        shown.add_row(str(name), *cells, *(f"{row[flux]:.2f}" for flux in fluxes))
     _out.print(shown)
     _stage("report", folder)
     _finish(folder / "report.html")

@@ -143,6 +143,17 @@ def test_hourly_towers_beside_half_hourly_ones(towers):
     assert lstm.predict(network, hourly).sizes["time"] == hourly.time.size
 
 
+def test_a_half_hourly_tower_among_hourly_ones_can_be_left_out(towers):
+    hourly = [tower(f"HH-{i}", i, step_minutes=60) for i in range(3)]
+    taught = lessons.others(hourly, ["HH-2"])
+    coarse = lstm.train(taught, QUICK)
+    assert coarse.step_seconds == 3600
+    with pytest.raises(ModelError, match=r"AA-0: expected a step that is a multiple of 3600 s"):
+        lstm.predict(coarse, towers[0])
+    fine = lstm.train(taught, replace(QUICK, step_seconds=1800))
+    assert lstm.predict(fine, towers[0]).sizes["time"] == towers[0].time.size
+
+
 def test_folds_leave_every_tower_out_once():
     codes = [f"T{i}" for i in range(13)]
     for number in (5, 13, 40):

@@ -33,16 +33,22 @@ def test_without_resampling_it_is_the_metric():
         assert found.difference == pytest.approx(expected[0] - expected[1], rel=1e-9)
 
 
-@pytest.mark.parametrize("block", [1, 3, 7, 50])
-def test_blocks_are_runs_of_days(block):
-    drawn = block_weights(20, block, 300, np.random.default_rng(1))
-    assert drawn.shape == (300, 20)
-    assert (drawn.sum(axis=1) == 20).all()
+@pytest.mark.parametrize(("days", "block"), [(70, 1), (70, 3), (70, 7), (70, 50), (20, 50)])
+def test_blocks_are_runs_of_days(days, block):
+    drawn = block_weights(days, block, 300, np.random.default_rng(1))
+    assert drawn.shape == (300, days)
+    assert (drawn.sum(axis=1) == days).all()
     assert drawn.mean() == pytest.approx(1.0)
-    if block >= 20:
-        assert (drawn == 1).all()
-    neighbours = np.corrcoef(drawn[:, 5], drawn[:, 6])[0, 1] if block < 20 else 1.0
-    assert (neighbours > 0.4) == (block > 1)
+    neighbours = np.corrcoef(drawn[:, 5], drawn[:, 6])[0, 1]
+    assert (neighbours > 0.3) == (block > 1)
+
+
+@pytest.mark.parametrize("days", [3, 8, 10, 19])
+def test_a_short_record_has_an_interval(days):
+    """Of blocks as long as the record every draw would be the record."""
+    drawn = block_weights(days, 10, 300, np.random.default_rng(1))
+    assert drawn.std(axis=0).min() > 0.5
+    assert coverage(1, max(days, 10), 0.0, 10, trials=60) > 0.75
 
 
 def coverage(towers, days, memory, block, error=(10.0, 12.0), trials=200):

@@ -176,6 +176,13 @@ def test_other_models_and_tables_take_part(tmp_path):
         outputs=(f"OTHER={theirs}", str(tmp_path / "daily")),
         networks=False,
     )
+    for taken in ("mdpl", "OTHER"):
+        (tmp_path / f"{taken}_metrics.csv").write_bytes(
+            (tmp_path / "JUDGE_metrics.csv").read_bytes()
+        )
+        clash = replace(options, published=(tmp_path / f"{taken}_metrics.csv",))
+        with pytest.raises(ConfigError, match=f"two models are called {taken}"):
+            benchmark.prepare(path, clash)
     benchmark.run(benchmark.prepare(path, options), SilentProgress())
     scores = table(path, "scores.csv")
     assert set(scores[scores["model"] == "OTHER"]["site"]) == {"VT-00", "VT-01"}

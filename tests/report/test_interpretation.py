@@ -52,6 +52,19 @@ def study(towers, seed=0, moved_with=None, verdicts=()):
     return Study(contents)
 
 
+def test_what_did_not_move_moved_no_way():
+    """Nor did it move down: a sign test of nothing but ties tells nothing."""
+    still = study(13)
+    table = still.contents.parameters
+    dead = table["parameter"] == "leaf_drag"
+    table.loc[dead, "value"] = table.loc[dead, "default"] * (1 - 1e-9)
+    moves = still.moves.set_index("parameter")
+    assert moves.loc["leaf_drag", "up"] == moves.loc["leaf_drag", "down"] == 0
+    assert "leaf_drag (down" not in " ".join(interpretation(still))
+    table.loc[dead, "value"] = table.loc[dead, "default"] * 0.6
+    assert "leaf_drag (down at 13 of 13)" in " ".join(interpretation(Study(still.contents)))
+
+
 @pytest.mark.parametrize("towers", [3, 5, 12, 40])
 def test_no_claim_without_a_test(towers):
     text = " ".join(interpretation(study(towers)))

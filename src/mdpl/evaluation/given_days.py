@@ -87,7 +87,7 @@ def score_given_days(
         modelled, values = means[flux].values, observed[flux].values
         counts = observed[f"{flux}_measured"].values == 1
         for period, inside in masks(observed).items():
-            keep = counts & inside & np.isfinite(modelled)
+            keep = counts & inside
             place = (observed.attrs["site"], observed.attrs["pft"], model_name, flux)
             for name, metric in METRICS.items():
                 value = metric(modelled[keep], values[keep])

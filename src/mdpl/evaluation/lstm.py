@@ -55,6 +55,8 @@ class LstmSettings:
         batch: sequences a step.
         attributes: whether the network is told the tower's attributes.
         judge_every: steps between looks at the data kept apart; the best weights are kept.
+        step_seconds: of the network; those of every tower it shall ever be asked of are multiples
+            of it. None is the shortest of the towers learnt from.
     """
 
     hidden: int = 64
@@ -73,6 +75,7 @@ class LstmSettings:
     task_weights: Mapping[str, float] = field(default_factory=dict)
     compare_every: int = 0
     patience: int | None = None
+    step_seconds: int | None = None
 
 
 OUT_OF_SAMPLE = LstmSettings(hidden=32, attributes=False)
@@ -137,7 +140,7 @@ def train(
             f"{description}: no measured {', '.join(unmeasured)} at "
             f"{', '.join(s.site.code for s in learnt)} to learn from; add towers that measure it"
         )
-    step = min(lesson.site.step_seconds for lesson in taught)
+    step = settings.step_seconds or min(lesson.site.step_seconds for lesson in taught)
     blank = _blank(learnt, settings, tuple(tasks), step)
     sequences = [_sequence(blank, lesson, lesson.counts) for lesson in learnt]
     length = settings.window_days * 86400 // step
@@ -169,7 +172,15 @@ def predict(network: Lstm, site: Site) -> xr.Dataset:
 
     Returns:
         dims ``(time,)`` on the tower's axis, in `UNITS`.
+
+    Raises:
+        ModelError: the tower's step is no multiple of the network's.
     """
+    if site.step_seconds % network.step_seconds:
+        raise ModelError(
+            f"LSTM at {site.code}: expected a step that is a multiple of {network.step_seconds} s, "
+            f"found {site.step_seconds} s; learn with a shorter step, or leave the tower out"
+        )
     out = _run(network.weights, _inputs(network, site), network)
     values = out.reshape(len(site.time), -1, len(network.tasks)).mean(axis=1)
     values = values * network.flux_sd + network.flux_mean

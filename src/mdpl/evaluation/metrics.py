@@ -2,7 +2,8 @@
 
 Every metric takes two 1-D arrays of one length, the model first, and returns a float:
 
-- fewer than two pairs: NaN, for every metric;
+- fewer than two pairs: NaN, for every metric; fewer than `LEAST_OF_DISTRIBUTION`: for those of a
+  distribution's shape;
 - a metric that is not defined (the correlation of a constant, the NSE against constant
   observations, a mean ratio whose observed mean is about 0): NaN, never a warning;
 - nothing is masked here: a NaN in a series makes its metric NaN, so that a failed model run
@@ -27,6 +28,10 @@ CONSTANT = 1e-12
 
 ZERO_MEAN = 1e-6
 """An observed mean below this share of the observed standard deviation counts as zero."""
+
+LEAST_OF_DISTRIBUTION = 10
+"""Pairs below which the shape of a distribution (skewness, kurtosis, overlap) says nothing: of two
+or three values every histogram is the same."""
 
 MOST_BINS = 100
 """Bins of a histogram at most."""
@@ -148,7 +153,7 @@ def pdf_overlap(model: np.ndarray, observed: np.ndarray) -> float:
     doi:10.1175/JCLI4253.1.
     """
     m, o = _pairs(model, observed)
-    if m.size < 2 or not (np.isfinite(m).all() and np.isfinite(o).all()):
+    if m.size < LEAST_OF_DISTRIBUTION or not (np.isfinite(m).all() and np.isfinite(o).all()):
         return np.nan
     both = np.concatenate([m, o])
     if not _sd(both) > 0:
@@ -256,7 +261,10 @@ def _percentile_bias(model: np.ndarray, observed: np.ndarray, percentile: float)
 
 
 def _moment_ratio(model: np.ndarray, observed: np.ndarray, order: int) -> float:
-    ours, theirs = (_standard_moment(x, order) for x in _pairs(model, observed))
+    m, o = _pairs(model, observed)
+    if m.size < LEAST_OF_DISTRIBUTION:
+        return np.nan
+    ours, theirs = (_standard_moment(x, order) for x in (m, o))
     return float(ours / theirs) if abs(theirs) > ZERO_MEAN else np.nan
 
 

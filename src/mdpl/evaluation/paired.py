@@ -29,6 +29,9 @@ ALL = "all"
 BLOCK_DAYS = 10
 """As long as the blocks of `mdpl.evaluation.periods`, which are independent by design at best."""
 
+FEWEST_BLOCKS = 10
+"""Blocks that a record is cut into at least."""
+
 
 @dataclass(frozen=True)
 class Days:
@@ -142,7 +145,7 @@ def compare(
 
     Args:
         towers: code -> errors of both models.
-        block_days: measured days in a block; cut to the record where that is shorter.
+        block_days: measured days in a block at most (see `block_weights`).
         level: of the interval, 0-1.
 
     Raises:
@@ -215,9 +218,11 @@ def block_weights(
 ) -> np.ndarray:
     """How often each day was drawn, shape (replicate, day); each row adds up to ``days``.
 
-    Blocks begin anywhere and run on from the last day to the first; the last block is cut.
+    Blocks begin anywhere and run on from the last day to the first; the last block is cut. They
+    are `FEWEST_BLOCKS` at least, shorter where the record is short: of few blocks as long as the
+    record all draws are alike, and the interval has no width.
     """
-    length = min(block_days, days)
+    length = min(block_days, max(1, days // FEWEST_BLOCKS))
     starts = rng.integers(days, size=(replicates, -(-days // length)))
     drawn = (starts[..., None] + np.arange(length)).reshape(replicates, -1)[:, :days] % days
     flat = drawn + days * np.arange(replicates)[:, None]

@@ -38,6 +38,7 @@ PLACE = "experiments/benchmark"
 COST = "cost.json"
 FLUXES = ("Qle", "Qh", "GPP", "NEE")
 OURS = ("default", "mdpl")
+NETWORKS = ("lstm", "lstm_in_site")
 STATISTICS: tuple[Statistic, ...] = ("rmse", "nme")
 LEAST_TOWERS = 4
 """For an LSTM out of sample: one to judge, one that says when to stop, two to learn from."""
@@ -138,14 +139,22 @@ def prepare(path: Path, options: Options) -> Benchmark:
     bench = Benchmark(run, job, options)
     check(bench.run, bench.job)
     run_scores = files.read_table(path / "scores.csv", again="mdpl evaluate")
-    for table in options.published:
-        read_table(table, run_scores)
+    names = [*OURS, *(b.name for b in EMPIRICAL), *NETWORKS]
+    names += [read_table(table, run_scores)["model"].iloc[0] for table in options.published]
     for name, place in bench.others:
-        if not any(_output(site, name, place) for site in bench.sites):
+        found = [output for site in bench.sites if (output := _output(site, name, place))]
+        if not found:
             raise ConfigError(
                 f"{place}: no file whose name has the code of a tower of this run "
                 f"({', '.join(site.code for site in bench.sites)})"
             )
+        names += dict.fromkeys(output.model for output in found)
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ConfigError(
+            f"two models are called {twice[0]}: name an output as --model-output NAME=PLACE; a "
+            "published table has the name of its file"
+        )
     return bench
 
 
@@ -216,7 +225,8 @@ def _networks(
     counts: dict[str, int],
 ) -> None:
     """Train networks, one a set of lessons, and keep the mean of what they predict."""
-    settings = replace(settings, seed=bench.options.seed)
+    step = min(site.step_seconds for site in bench.sites)
+    settings = replace(settings, seed=bench.options.seed, step_seconds=step)
     marks = [lstm.fingerprint(lesson, settings) for lesson in taught]
     if all(_made(bench, name, site, " ".join(marks)) for site in judged):
         return
@@ -268,7 +278,7 @@ def _judge(bench: Benchmark, progress: Progress) -> None:
 
 def _models(bench: Benchmark, site: Site) -> tuple[dict[str, xr.Dataset], dict[str, xr.Dataset]]:
     """Simulations at a tower by model, on its own axis; and those of daily models."""
-    networks = ("lstm", "lstm_in_site") if bench.options.networks else ()
+    networks = NETWORKS if bench.options.networks else ()
     models: dict[str, xr.Dataset] = {}
     daily: dict[str, xr.Dataset] = {}
     for name in (*OURS, *(b.name for b in EMPIRICAL), *networks):

@@ -120,16 +120,23 @@ class Plan:
         return f"will train {models} models and make {runs} land-model runs{there}"
 
 
-def open_experiment(path: Path, name: str) -> Experiment:
+def open_experiment(path: Path, name: str, *, of_steps: bool = True) -> Experiment:
     """Open a finished run for an experiment.
 
+    Args:
+        of_steps: it judges by single steps, so that a run that learnt from daily observations is
+            refused.
+
     Raises:
+        ConfigError: a run that learnt from daily observations, for an experiment on steps.
         RunError: it is not finished, or the experiment was made before the run learnt anew.
     """
     run = open_run(path)
     if not run.done("evaluate"):
         raise RunError(f"{path}: not a finished run; give 'mdpl run' or 'mdpl evaluate' first")
     job = open_job(run.config)
+    if of_steps:
+        job.check_steps(f"mdpl experiment {name}")
     check(run, job)
     made = Experiment(name, run, job)
     mark = made.place / "made_from"

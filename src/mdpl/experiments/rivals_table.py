@@ -54,7 +54,8 @@ def summary(table: pd.DataFrame) -> tuple[pd.DataFrame, tuple[str, ...]]:
     each = [set(rows["site"]) for _, rows in table.groupby("method")]
     common = tuple(sorted(set.intersection(*each)))
     own = table[table["site"].isin(common)]
-    wide = own.pivot_table(index=["method", "site"], columns="flux", values="rmse")[list(FLUXES)]
+    wide = own.pivot_table(index=["method", "site"], columns="flux", values="rmse")
+    wide = wide[[flux for flux in FLUXES if flux in wide]]
     errors = wide.groupby("method").median()
     first = own.drop_duplicates(["method", "site"]).groupby("method")
     cost = first[["lsm_runs", "seconds"]].mean().join(first["objective"].median())

@@ -41,7 +41,7 @@ def prepare(path: Path) -> Experiment:
     Raises:
         RunError: it is not finished.
     """
-    return open_experiment(path, NAME)
+    return open_experiment(path, NAME, of_steps=False)
 
 
 def choose(experiment: Experiment, codes: Sequence[str] | None = None) -> tuple[Site, ...]:

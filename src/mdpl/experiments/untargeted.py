@@ -36,6 +36,7 @@ from mdpl.experiments.learning import (
     working,
 )
 from mdpl.job import simulation_path
+from mdpl.lsm.offers import name_of
 from mdpl.progress import Progress
 
 NAME = "untargeted"
@@ -98,8 +99,13 @@ def prepare(path: Path, options: Options) -> Experiment:
             f"{path}: {TARGET} is a task of this run, so it is not untargeted; use a run of Qle "
             "and Qh"
         )
-    if not any(TARGET in site.fluxes for site in experiment.job.training):
-        raise ConfigError(f"{path}: no tower this run learns from measures {TARGET}")
+    job = experiment.job
+    if not any(job.measures(site, TARGET) for site in job.training):
+        raise ConfigError(
+            f"{path}: no tower this run learns from measures {TARGET} in its calibration period"
+        )
+    if TARGET not in job.outputs:
+        raise ConfigError(f"{path}: {name_of(job.model)} gives no {TARGET}")
     return experiment
 
 

@@ -48,7 +48,8 @@ def _effective(s: Study) -> str:
 def _moves(s: Study) -> str:
     table = s.moves.sort_values("size", ascending=False, kind="stable")
     largest = [f"{r['parameter']} ({r['size']:.2f})" for r in table.head(3).to_dict("records")]
-    p = np.array([binomtest(int(r["up"]), int(r["towers"])).pvalue for r in _rows(table)])
+    signs = [(int(r["up"]), int(r["up"] + r["down"])) for r in _rows(table)]
+    p = np.array([binomtest(up, n).pvalue if n else 1.0 for up, n in signs])
     sure = table.assign(p=holm(p))
     sure = sure[sure["p"] < SURE]
     words = f"Learning moved most: {_list(largest)}, median distance in parts of the bounds."
@@ -60,8 +61,8 @@ def _moves(s: Study) -> str:
             f"reason (sign test over {len(s.learnt)} towers, {len(table)} questions)."
         )
     ways = [
-        f"{r['parameter']} ({'up' if r['median'] > 0 else 'down'} at "
-        f"{max(r['up'], r['towers'] - r['up'])} of {r['towers']})"
+        f"{r['parameter']} ({'up' if r['up'] > r['down'] else 'down'} at "
+        f"{max(r['up'], r['down'])} of {r['towers']})"
         for r in _rows(sure)
     ]
     return (

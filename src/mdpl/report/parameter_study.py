@@ -17,6 +17,10 @@ from mdpl.sites.attributes import GENERATOR_ATTRIBUTES, SOIL_ATTRIBUTES
 SHOWN_CORRELATIONS = 30
 
 
+LEAST_MOVE = 0.01
+"""Of a parameter's range, below which learning did not move it either way."""
+
+
 @dataclass(frozen=True)
 class Study:
     """What can be said of a run's parameters; made from its tables alone."""
@@ -100,14 +104,16 @@ class Study:
 
     @cached_property
     def moves(self) -> pd.DataFrame:
-        """parameter, towers, median, size (median absolute), up (towers), in parts of the range."""
+        """parameter, towers, median, size (median absolute), up and down (towers), in parts of the
+        range; moves of less than `LEAST_MOVE` are none."""
         moved = self.learnt - self.default
         return pd.DataFrame(
             {
                 "towers": moved.notna().sum(),
                 "median": moved.median(),
                 "size": moved.abs().median(),
-                "up": (moved > 0).sum(),
+                "up": (moved > LEAST_MOVE).sum(),
+                "down": (moved < -LEAST_MOVE).sum(),
             }
         ).reset_index(names="parameter")
 
