@@ -20,19 +20,8 @@ from mdpl.ensemble.store import EnsembleStore
 from mdpl.errors import RunError
 from mdpl.evaluation import scores as scoring
 from mdpl.files import load_dataset, save_dataset, writing
-from mdpl.job import (
-    Job,
-    by_tower,
-    drivers,
-    observe,
-    open_job,
-    read_parameters,
-    score,
-    simulate_learnt,
-    simulation_path,
-    tensors,
-    with_variant,
-)
+from mdpl.job import Job, drivers, observe, open_job, score, simulation_path, tensors, with_variant
+from mdpl.learnt import by_tower, read_parameters, simulate_learnt
 from mdpl.lsm.offers import ask, simulate_each
 from mdpl.memory import give_back
 from mdpl.progress import Progress

@@ -27,7 +27,8 @@ from mdpl.evaluation import scores as scoring
 from mdpl.files import load_dataset, read_table, remove
 from mdpl.generator.known import describe
 from mdpl.generator.train import DailyTargets, TowerObservations
-from mdpl.job import Job, by_tower, read_parameters, score, simulation_path, tensors
+from mdpl.job import Job, score, simulation_path, tensors
+from mdpl.learnt import by_tower, read_parameters
 from mdpl.lsm.offers import by_hand, prepare
 from mdpl.progress import Progress
 from mdpl.runs import RunFolder

@@ -34,7 +34,7 @@ from mdpl.experiments.learning import open_experiment
 from mdpl.experiments.likeness import surroundings
 from mdpl.files import load_dataset, save_dataset
 from mdpl.generator.known import describe
-from mdpl.job import read_parameters
+from mdpl.learnt import read_parameters
 from mdpl.progress import SilentProgress
 from mdpl.runs import open_run
 from mdpl.surrogate.store import load_surrogate

@@ -21,17 +21,8 @@ from mdpl.config_learning import GeneratorConfig
 from mdpl.ensemble.store import EnsembleStore
 from mdpl.errors import RunError
 from mdpl.files import load_dataset, write_sealed, writing
-from mdpl.job import (
-    Job,
-    by_tower,
-    made_from,
-    open_job,
-    read_parameters,
-    score,
-    simulate_learnt,
-    simulation_path,
-    tensors,
-)
+from mdpl.job import Job, open_job, score, simulation_path, tensors
+from mdpl.learnt import by_tower, made_from, read_parameters, simulate_learnt
 from mdpl.memory import give_back
 from mdpl.progress import Progress
 from mdpl.resuming import check

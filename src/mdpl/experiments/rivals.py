@@ -20,7 +20,8 @@ from mdpl.calibration.objective import Answers, Ledger, Objective, simulated
 from mdpl.errors import ConfigError, RunError
 from mdpl.evaluation import scores as scoring
 from mdpl.files import load_dataset, read_table, save_dataset
-from mdpl.job import Job, exactly, made_from, open_job, score
+from mdpl.job import Job, open_job, score
+from mdpl.learnt import exactly, made_from
 from mdpl.lsm.model import DifferentiableModel, LandModel
 from mdpl.lsm.offers import name_of, simulate_each
 from mdpl.memory import give_back

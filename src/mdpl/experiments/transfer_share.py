@@ -20,7 +20,8 @@ import pandas as pd
 from mdpl import rounds
 from mdpl.experiments.learning import Experiment
 from mdpl.files import load_dataset
-from mdpl.job import Job, by_tower, score, simulation_path
+from mdpl.job import Job, score, simulation_path
+from mdpl.learnt import by_tower
 from mdpl.sites.site import Site
 from mdpl.surrogate.network import Surrogate
 from mdpl.surrogate.windows import SiteTensors

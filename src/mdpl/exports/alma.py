@@ -18,7 +18,7 @@ from mdpl import __version__
 from mdpl.errors import RunError
 from mdpl.exports.opened import Opened, open_finished
 from mdpl.files import writing
-from mdpl.job import exactly
+from mdpl.learnt import exactly
 from mdpl.lsm.offers import name_of
 from mdpl.progress import Progress
 from mdpl.sites.plumber2 import MISSING

@@ -24,7 +24,7 @@ from mdpl.exports.variables import SCENARIOS, TARGETS, VARIABLES, daily
 from mdpl.files import read_table
 from mdpl.generator.known import describe
 from mdpl.generator.network import load_generator
-from mdpl.job import exactly
+from mdpl.learnt import exactly
 from mdpl.lsm.offers import name_of
 from mdpl.progress import Progress
 from mdpl.sites.daily import find_daily, read_daily

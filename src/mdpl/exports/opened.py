@@ -12,7 +12,8 @@ import xarray as xr
 
 from mdpl.errors import RunError
 from mdpl.files import load_dataset
-from mdpl.job import Job, by_tower, open_job, read_parameters, simulation_path
+from mdpl.job import Job, open_job, simulation_path
+from mdpl.learnt import by_tower, read_parameters
 from mdpl.lsm.offers import outputs_of
 from mdpl.resuming import check
 from mdpl.runs import RunFolder, open_run
