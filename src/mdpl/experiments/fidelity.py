@@ -48,7 +48,7 @@ class Scope:
     Attributes:
         points: parameter sets of each tower at which slopes are compared; the first is the
             default.
-        folds: parts the towers are cut into for "unseen tower"; 0 leaves that out.
+        folds: parts the towers are cut into for "unseen tower"; 0 or 1 leaves that out.
         period: whether a surrogate is trained without the validation period.
     """
 
@@ -58,7 +58,8 @@ class Scope:
 
     def models(self, towers: int) -> int:
         """Surrogates it trains."""
-        return min(self.folds, towers) + int(self.period)
+        folds = min(self.folds, towers) if self.folds > 1 else 0
+        return folds + int(self.period)
 
     def lsm_runs(self, towers: int, parameters: int) -> int:
         """Land-model simulations it makes."""
@@ -72,7 +73,7 @@ def run(path: Path, scope: Scope, progress: Progress) -> pd.DataFrame:
         kind, task, metric, value: medians over towers, as the command prints them.
 
     Raises:
-        RunError: the run has not learnt yet.
+        RunError: the run has not learnt yet, or from one tower while towers shall be left out.
     """
     folder = open_run(path)
     if not folder.done("refine"):
@@ -80,6 +81,10 @@ def run(path: Path, scope: Scope, progress: Progress) -> pd.DataFrame:
     with locked(path):
         job = open_job(folder.config)
         check(folder, job)
+        if scope.folds > 1 and len(job.training) < 2:
+            raise RunError(
+                f"{path}: an unseen tower needs two towers at least, found one; give --folds 0"
+            )
         surrogate = rounds.newest_surrogate(folder)
         store = EnsembleStore(folder / "ensemble.zarr")
         runs = rounds.runs_of(job, store, tensors(job, folder))
@@ -140,8 +145,6 @@ def _unseen_tower(
     job: Job, folder: RunFolder, runs: Sequence[TowerRuns], folds: int, progress: Progress
 ) -> pd.DataFrame:
     """Every tower judged by a surrogate trained on towers of the other folds."""
-    if len(runs) < 2:
-        raise RunError("an unseen tower needs two towers at least, found one; give --folds 0")
     folds = min(folds, len(runs))
     tables = []
     for k in range(folds):

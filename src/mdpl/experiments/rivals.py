@@ -75,8 +75,12 @@ def calibrate(
         job.check_steps("rivals")
         check(folder, job)
         progress.stage(f"rivals: {method}")
-        for site in _chosen(job, codes):
-            budget = lsm_runs or BUDGET[method]
+        budget, chosen = lsm_runs or BUDGET[method], _chosen(job, codes)
+        progress.say(
+            f"{method}: at most {budget:,} land-model runs at each of {len(chosen)} towers; those "
+            "made before are not made again"
+        )
+        for site in chosen:
             with progress.task(f"{site.code} {method}", budget) as task:
                 _tower(job, folder, site, method, budget, seed, task)
             give_back()

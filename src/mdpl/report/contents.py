@@ -12,6 +12,7 @@ import pandas as pd
 
 from mdpl.errors import RunError
 from mdpl.evaluation.given_days import GIVEN_DAY
+from mdpl.evaluation.resolution import Coverage
 from mdpl.evaluation.scores import COLUMNS, gains, masks
 from mdpl.files import load_dataset, read_json, read_table
 from mdpl.plain_yaml import parse
@@ -154,6 +155,13 @@ class Contents:
         settings = parse(self.config)
         tasks = settings.get("tasks") if isinstance(settings, dict) else None
         return [flux for flux in self.fluxes if not tasks or flux in tasks]
+
+    @property
+    def coverage(self) -> Coverage:
+        """What makes a day and a month of the run's scores."""
+        settings = parse(self.config)
+        given = settings.get("evaluation") if isinstance(settings, dict) else None
+        return Coverage(**(given or {}))
 
     @property
     def target_resolution(self) -> str:

@@ -20,7 +20,7 @@ LEAST_STEPS = 96
 
 def monthly(contents: Contents, series: Series) -> Plot | None:
     """Monthly means of observation, default and learnt; a panel a flux."""
-    panels = _sampled(series, "monthly", "all")
+    panels = _sampled(contents, series, "monthly", "all")
     if not panels:
         return None
     figure = Figure(figsize=(WIDTH, 0.75 + 1.75 * len(panels)), layout="constrained")
@@ -51,7 +51,7 @@ def monthly(contents: Contents, series: Series) -> Plot | None:
 
 def diurnal(contents: Contents, series: Series) -> Plot | None:
     """Mean day of each season of the validation period; a row a flux."""
-    panels = _sampled(series, "native", "validation")
+    panels = _sampled(contents, series, "native", "validation")
     if not panels:
         return None
     season = {flux: _season(pairs.time) for flux, pairs in panels.items()}
@@ -101,7 +101,7 @@ def _mean_day(contents: Contents, axes: Axes, pairs: Pairs, inside: np.ndarray) 
 
 def density(contents: Contents, series: Series) -> Plot | None:
     """Model against observation, default and learnt side by side; a row a flux."""
-    panels = _sampled(series, "native", "validation")
+    panels = _sampled(contents, series, "native", "validation")
     models = [model for model in (REFERENCE, contents.learnt) if model in series.modelled]
     if not panels or not models:
         return None
@@ -148,7 +148,7 @@ def _density_panel(
     axes.yaxis.set_major_locator(MaxNLocator(4))
 
 
-def _sampled(series: Series, resolution: str, period: str) -> dict[str, Pairs]:
+def _sampled(contents: Contents, series: Series, resolution: str, period: str) -> dict[str, Pairs]:
     """Flux -> series sampled alike, with ``observed`` and each model; empty ones left out."""
     panels = {}
     for flux, observed in series.observed.items():
@@ -158,6 +158,7 @@ def _sampled(series: Series, resolution: str, period: str) -> dict[str, Pairs]:
             {"observed": observed, **modelled},
             series.measured[flux] & series.masks[period],
             resolution,  # type: ignore[arg-type]
+            contents.coverage,
         )
         if len(pairs) > 1 and modelled:
             panels[flux] = pairs
