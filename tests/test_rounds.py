@@ -5,12 +5,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mdpl import rounds
+from mdpl import pipeline, rounds
 from mdpl.ensemble.design import around
 from mdpl.ensemble.store import FAILED, EnsembleStore
 from mdpl.job import open_job
+from mdpl.progress import SilentProgress
 from mdpl.rounds import agreed, gaps
-from mdpl.runs import RunFolder
+from mdpl.runs import RunFolder, open_run
 from mdpl.surrogate.windows import in_whole_days
 
 
@@ -48,6 +49,30 @@ def test_a_run_that_failed_at_the_learnt_parameters_kept_no_promise(
 
     monkeypatch.setattr(EnsembleStore, "site", failed)
     assert not agreed(rounds._compare(job, folder, 0, store), 1e3)
+
+
+def test_more_rounds_go_on_from_those_there_are_and_fewer_end_before(
+    small_whole, small_config, tmp_path
+):
+    folder = shutil.copytree(small_whole, tmp_path / "run")
+    first = (folder / "rounds/1/parameters.csv").read_bytes()
+
+    def run(number):
+        refine = small_config.refine.model_copy(update={"rounds": number})
+        config = small_config.model_copy(update={"refine": refine})
+        pipeline.run(config, folder, SilentProgress(), report=False)
+        return open_run(folder).read_json("timings.json")["refine"]["lsm_runs"]
+
+    before = open_run(folder).read_json("timings.json")["refine"]["lsm_runs"]
+    assert run(2) == 2 * before
+    assert (folder / "rounds/1/parameters.csv").read_bytes() == first
+    second = (folder / "rounds/2/parameters.csv").read_bytes()
+    assert (folder / "parameters.csv").read_bytes() == second != first
+    assert set(pd.read_csv(folder / "rounds.csv")["round"]) == {0, 1, 2}
+    assert run(1) == 2 * before
+    assert (folder / "parameters.csv").read_bytes() == first
+    assert rounds.settled(RunFolder(folder, small_config)) == 1
+    assert (folder / "rounds/2/ensemble.zarr").exists()
 
 
 def test_promise_and_delivery_are_of_the_same_steps(small_config):
