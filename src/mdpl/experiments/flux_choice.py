@@ -73,7 +73,7 @@ def prepare(path: Path, relearn: bool = False) -> Opened:
             what their file says.
         RunError: it is not finished.
     """
-    experiment = open_experiment(path, NAME)
+    experiment = open_experiment(path, NAME, of_steps=False)
     config = experiment.job.config
     if not set(config.tasks) & set(HEAT):
         raise ConfigError(f"{path}: expected a run with the task Qle or Qh, found {config.tasks}")
