@@ -11,7 +11,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from mdpl.evaluation.paired import ALL
 from mdpl.report.contents import REFERENCE, Contents
-from mdpl.report.gathered import Gathered
+from mdpl.report.gathered import LEAST_DAYS, Gathered
 from mdpl.report.style import (
     FAINT,
     INK,
@@ -121,9 +121,9 @@ def gain_bars(contents: Contents, gathered: Gathered, flux: str, gain: str) -> P
         figure,
         f"Relative change of {what} of {long_name(flux)}, learnt against default parameters, both "
         "run in the land model. Bars: validation period, with the 95 % interval of a bootstrap "
-        "over blocks of ten measured days; diamonds: calibration period; dashed: median over "
-        f"towers ({percent(np.median(values) / 100)}{_ends(sure)}). Half-hourly or hourly, "
-        f"{contents.basis}; {count(len(wide), 'towers')}, {count(n, 'steps a tower')[4:]}.",
+        "over blocks of measured days, ten at most; diamonds: calibration period; dashed: median "
+        f"over towers ({percent(np.median(values) / 100)}{_ends(sure, len(wide))}). Half-hourly or "
+        f"hourly, {contents.basis}; {count(len(wide), 'towers')}, {count(n, 'steps a tower')[4:]}.",
         f"{gain} of {flux} by tower",
     )
 
@@ -134,11 +134,14 @@ def _intervals(gathered: Gathered, flux: str, gain: str) -> pd.DataFrame:
     return own.set_index("site")[["low", "high"]].astype(float) * 100
 
 
-def _ends(sure: pd.DataFrame) -> str:
+def _ends(sure: pd.DataFrame, towers: int) -> str:
+    """The interval over all towers in words, and over how many if some have too few days."""
     if ALL not in sure.index:
         return ""
     low, high = sure.loc[ALL].to_numpy(dtype=float) / 100
-    return f", 95 % interval over towers and days {percent(low)} to {percent(high)}"
+    known = len(sure) - 1
+    these = "towers" if known == towers else f"the {known} towers with {LEAST_DAYS} days or more"
+    return f", 95 % interval over {these} and days {percent(low)} to {percent(high)}"
 
 
 def promised(contents: Contents) -> Plot | None:
