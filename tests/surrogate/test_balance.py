@@ -2,7 +2,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from mdpl.config_learning import DayBlockConfig
+from mdpl.config_learning import DayBlockConfig, GeneratorConfig
 from mdpl.errors import ModelError
 from mdpl.surrogate.balance import balance, measure, rebalanced
 from mdpl.surrogate.loop import descend
@@ -20,10 +20,8 @@ def two_targets(apart: float):
     return objective
 
 
-def settings(**changes):
-    return DayBlockConfig(
-        steps=300, learning_rate=0.05, weight_decay=0, compare_every=10, **changes
-    )
+def settings(kind=DayBlockConfig, **changes):
+    return kind(steps=300, learning_rate=0.05, weight_decay=0, compare_every=10, **changes)
 
 
 def learn(apart=1.0, tasks=("a", "b"), **changes):
@@ -92,7 +90,8 @@ def test_patience_ends_a_training_after_two_judgements_without_a_better_one(ever
 
     found = descend(
         jnp.array(5.0, dtype=jnp.float32), two_targets(0.0), lambda step: ([None], ["row"]),
-        settings(patience=2), tasks=("a", "b"), description="", judge=judge, judge_every=every,
+        settings(GeneratorConfig, patience=2), tasks=("a", "b"), description="", judge=judge,
+        judge_every=every,
     )  # fmt: skip
     best = int(np.argmin(judged))
     assert len(judged) == best + 3 and len(found.history) == (best + 2) * every < 300
