@@ -111,6 +111,7 @@ def test_a_land_model_nobody_knows_is_named():
         ("surrogate: {block_hours: 5}\n", "expected hours that divide a day"),
         ("surrogate: {patience: 3}\n", "patience"),
         ("model: {parameters: []}\n", "parameters"),
+        ("model: {mixtures: {FR-Hes: {igbp: MAIZE, share: 0.3}}}\n", "mixtures.FR-Hes.igbp"),
         ("model: {supply: {FR-Hes: {irrigation_target: 0.9}}}\n", "irrigation needs both numbers"),
         (
             "model: {supply: {FR-Hes: {irrigation_target: 0.5, irrigation_below: 0.9}}}\n",

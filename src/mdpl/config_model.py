@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from mdpl.errors import ConfigError
+from mdpl.sites.attributes import LAND_COVER
 
 
 class _Section(BaseModel):
@@ -63,27 +64,19 @@ class SupplyConfig(_Section):
 class MixtureConfig(_Section):
     """A second kind of vegetation under a tower."""
 
-    igbp: Literal[
-        "EBF",
-        "DBF",
-        "MF",
-        "ENF",
-        "DNF",
-        "WSA",
-        "SAV",
-        "CSH",
-        "OSH",
-        "BSV",
-        "GRA",
-        "CRO",
-        "CVM",
-        "WET",
-    ] = Field(description="IGBP class of the second vegetation")
+    igbp: str = Field(description="IGBP class of the second vegetation")
     share: Annotated[float, Field(gt=0, lt=1)] = Field(description="share of the ground")
     leaves: Annotated[float, Field(ge=0)] = Field(
         1.0, description="its leaf area index over the mean one of the tower"
     )
     height: Annotated[float, Field(gt=0)] | None = Field(None, description="of its canopy, m")
+
+    @field_validator("igbp")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        if value not in LAND_COVER:
+            raise ValueError(f"expected one of {', '.join(LAND_COVER)}, found {value!r}")
+        return value
 
 
 class MatsiroConfig(_Model):
